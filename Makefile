@@ -1,0 +1,67 @@
+# Entry points. Each target installs what it needs; nothing is installed outside the user's cache folder but Debian packages.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export PENSTOCK_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock
+# In CI a second clone finds what the first one built.
+ifdef CI
+export CARGO_TARGET_DIR ?= $(PENSTOCK_CACHE)/target
+endif
+target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+tools := $(PENSTOCK_CACHE)/tools
+export PATH := $(tools)/bin:$(PATH)
+
+cargo_deny := 0.20.2
+cargo_fuzz := 0.13.2
+FUZZ_SECONDS ?= 20
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Build, start the quickstart, request each route, swap a route under load, show what happened
+	cargo build --locked --workspace --bin penstock --bin demo
+	$(target)/debug/demo $(target)/debug/penstock examples/quickstart
+
+.PHONY: check
+check: ## Format, lints, unit tests: seconds, before every commit
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace --lib --bins
+
+.PHONY: test
+test: ## Everything, as CI runs it: installs what it needs
+	tests/run.sh
+
+.PHONY: fuzz
+fuzz: $(tools)/bin/cargo-fuzz ## Every fuzz target for FUZZ_SECONDS each (default 20)
+	cd router/fuzz && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+	  mkdir -p "$(target)/fuzz/found/$$target"; \
+	  RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(target)/fuzz" cargo fuzz run -s none $$target "$(target)/fuzz/found/$$target" corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1; \
+	done
+
+.PHONY: guests
+guests: ## Rebuild the example and test components from their sources and compare what they do
+	tests/guests/setup.sh --js
+	rm -rf $(target)/guests && mkdir -p $(target)/guests/test $(target)/guests/quickstart
+	tests/guests/build.sh $(target)/guests/test
+	examples/build.sh $(target)/guests/quickstart
+	tests/guests/check.sh $(target)/guests/test $(target)/guests/quickstart
+
+.PHONY: deny
+deny: $(tools)/bin/cargo-deny ## Licences, advisories, duplicates and sources of all dependencies
+	cargo deny --locked check licenses bans sources
+	cargo deny --locked check advisories || { [ -n "$${CI:-}" ] && echo "advisories: the database could not be had here"; }
+
+.PHONY: bench
+bench: ## Figures for bench/README.md: half an hour on an idle machine
+	bench/run.sh
+
+$(tools)/bin/cargo-deny:
+	cargo install --locked --root $(tools) --target-dir "$(PENSTOCK_CACHE)/tools-target" cargo-deny@$(cargo_deny)
+
+$(tools)/bin/cargo-fuzz:
+	cargo install --locked --root $(tools) --target-dir "$(PENSTOCK_CACHE)/tools-target" cargo-fuzz@$(cargo_fuzz)

@@ -1,0 +1,248 @@
+//! All that one host should run and route, with a version. The operator (or `penstock dev`) makes it; a host applies
+//! the difference between the snapshot it has and the one it is given.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::route::{HttpRouteFilter, HttpRouteMatch, HttpRouteTimeouts};
+
+/// All that one host should run and route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Snapshot {
+    /// Grows by at least one with every change.
+    pub version: u64,
+    /// The shares of workloads that this host runs.
+    pub shares: Vec<Share>,
+    /// The listeners that this host binds, each with its routes.
+    pub listeners: Vec<Listener>,
+}
+
+/// One revision of one deployment on this host: `replicas` units of capacity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Share {
+    /// Unique among all shares ever given to this host: `namespace/deployment@revision`.
+    pub id: String,
+    /// `namespace/deployment`: what routes name.
+    pub deployment: String,
+    /// Names the template's content, such as a short hash of it.
+    pub revision: String,
+    /// Units of capacity.
+    pub replicas: u32,
+    /// What one unit serves.
+    pub capacity: Capacity,
+    /// Whole-request deadline in milliseconds.
+    pub request_timeout_ms: u64,
+    /// The components, linked together and run as one unit.
+    pub components: Vec<Component>,
+    /// Volumes by name.
+    pub volumes: Vec<Volume>,
+    /// The interfaces that the host offers to these components, configuration merged in.
+    pub host_interfaces: Vec<HostInterface>,
+}
+
+/// What one replica serves at once, may hold waiting, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Capacity {
+    /// Calls at once.
+    pub concurrency: u32,
+    /// Calls that may wait.
+    pub queue_depth: u32,
+    /// How long a call may wait, in milliseconds.
+    pub queue_timeout_ms: u64,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { concurrency: 100, queue_depth: 100, queue_timeout_ms: 5_000 }
+    }
+}
+
+/// One component of a workload, with every reference to a ConfigMap or Secret resolved.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Component {
+    /// Unique in its workload.
+    pub name: String,
+    /// `file:///path`, or an OCI reference, with or without a digest.
+    pub image: String,
+    /// `sha256:...` that the bytes (file) or the manifest (OCI) must have, if known.
+    pub digest: Option<String>,
+    /// Credentials for the registry, if the manifest names a pull secret.
+    pub pull_secret: Option<PullSecret>,
+    /// When to ask the registry again.
+    pub pull_policy: PullPolicy,
+    /// Warm instances per replica; `None`: a fresh instance for every call.
+    pub pool_size: Option<u32>,
+    /// A warm instance retires after so many calls; `None`: never.
+    pub max_invocations: Option<u32>,
+    /// Calls that one warm instance serves at once (0.3 only; 0.2 instances serve one); `None`: 1.
+    pub max_concurrency: Option<u32>,
+    /// `memoryLimitMiB`; `None`: the host's default.
+    pub memory_limit_mib: Option<u32>,
+    /// CPU milliseconds that one call may use; `None`: only the deadline ends it.
+    pub cpu_limit_ms: Option<u64>,
+    /// Environment variables, merged.
+    pub environment: BTreeMap<String, String>,
+    /// `wasi:config` entries, merged.
+    pub config: BTreeMap<String, String>,
+    /// Egress: which hosts outgoing HTTP may reach. Empty denies all.
+    pub allowed_hosts: Vec<String>,
+    /// Which names may be looked up. Empty denies all.
+    pub allowed_ip_name_lookups: Vec<String>,
+    /// Volumes to mount.
+    pub volume_mounts: Vec<VolumeMount>,
+}
+
+/// Registry credentials. Never printed.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PullSecret {
+    /// Registry user.
+    pub username: String,
+    /// Registry password or token.
+    pub password: String,
+}
+
+/// When to ask the registry again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Ask on every start which digest the tag has.
+    Always,
+    /// Use what is on disk, if anything.
+    #[default]
+    IfNotPresent,
+    /// Never ask.
+    Never,
+}
+
+/// A volume of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Volume {
+    /// Unique in its workload.
+    pub name: String,
+    /// A path on the host; `None`: an empty folder that lives as long as the share.
+    pub host_path: Option<String>,
+}
+
+/// Where a component sees a volume.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeMount {
+    /// The volume's name.
+    pub name: String,
+    /// The path inside the component.
+    pub mount_path: String,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+/// An interface that the workload asks of the host, its configuration merged in.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostInterface {
+    /// Tells apart several entries of the same package.
+    pub name: Option<String>,
+    /// Such as `wasi`.
+    pub namespace: String,
+    /// Such as `http`.
+    pub package: String,
+    /// Such as `incoming-handler`.
+    pub interfaces: Vec<String>,
+    /// Semantic version, if it matters.
+    pub version: Option<String>,
+    /// `config`, `configFrom` and `secretFrom`, merged.
+    pub config: BTreeMap<String, String>,
+}
+
+/// A port with a route table of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Listener {
+    /// `namespace/service:port-name`, or `shared`.
+    pub name: String,
+    /// Where to listen, such as `0.0.0.0:8000`.
+    pub address: String,
+    /// What this listener routes, in no particular order: precedence is by rule, not by place.
+    pub routes: Vec<Route>,
+}
+
+/// One route with all its rules, in the shape of Gateway API's HTTPRoute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Route {
+    /// `namespace/name`, for precedence ties, access records and metrics.
+    pub name: String,
+    /// Creation time in seconds since the epoch, for precedence ties; `None` sorts last.
+    pub created: Option<i64>,
+    /// Hostnames, exact or `*.suffix`. Empty: every host.
+    pub hostnames: Vec<String>,
+    /// The rules in their written order.
+    pub rules: Vec<RouteRule>,
+}
+
+/// One rule of a route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteRule {
+    /// The rule's own name, if it has one.
+    pub name: Option<String>,
+    /// Any of these. Empty: everything.
+    pub matches: Vec<HttpRouteMatch>,
+    /// What happens to request and response.
+    pub filters: Vec<HttpRouteFilter>,
+    /// Where requests go, by weight.
+    pub backends: Vec<RouteBackend>,
+    /// Timeouts, if other than the workload's.
+    pub timeouts: Option<HttpRouteTimeouts>,
+}
+
+/// A weighted backend: the ready shares of one deployment on this host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteBackend {
+    /// `namespace/deployment`. Empty: a reference that is not valid, whose share of the requests gets 500.
+    pub deployment: String,
+    /// Which component answers; `None`: the workload's only HTTP component.
+    pub component: Option<String>,
+    /// Share of the requests, in proportion to the sum of all weights.
+    pub weight: u32,
+    /// Filters for this backend only.
+    pub filters: Vec<HttpRouteFilter>,
+}
+
+// === what may hold secrets prints names only ===
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("name", &self.name)
+            .field("image", &self.image)
+            .field("digest", &self.digest)
+            .field("environment", &self.environment.keys())
+            .field("config", &self.config.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PullSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullSecret").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HostInterface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostInterface")
+            .field("name", &self.name)
+            .field("namespace", &self.namespace)
+            .field("package", &self.package)
+            .field("interfaces", &self.interfaces)
+            .field("version", &self.version)
+            .field("config", &self.config.keys())
+            .finish()
+    }
+}

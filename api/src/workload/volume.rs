@@ -1,0 +1,31 @@
+//! Volumes of a workload.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A volume: exactly one of `ephemeral` and `hostPath`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Unique in its workload.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// An empty folder that lives as long as the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral: Option<EphemeralVolume>,
+    /// A folder of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_path: Option<HostPathVolume>,
+}
+
+/// An empty folder: `{}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EphemeralVolume {}
+
+/// A folder of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostPathVolume {
+    /// An absolute path on the host.
+    #[schemars(length(min = 1))]
+    pub path: String,
+}

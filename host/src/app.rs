@@ -1,0 +1,148 @@
+//! The host as a process sees it: what it is started with, what it is told, what it says of itself.
+
+mod admin;
+mod reconcile;
+mod status;
+mod tables;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use penstock_api::snapshot::Snapshot;
+use penstock_router::{
+    drain::{self, DrainSignal},
+    listen::ListenerLimits,
+    observe::Observer,
+};
+use thiserror::Error;
+use tokio::sync::{Semaphore, watch};
+
+pub use status::{HostStatus, ListenerStatus, ShareState, ShareStatus};
+
+use crate::{
+    engine::{
+        self, EngineOptions, Ticker,
+        artifact::{ArtifactError, ArtifactStore, StoreOptions},
+    },
+    instance::HeavyRuntime,
+    workload::Services,
+};
+use reconcile::Directory;
+
+/// What a host is started with.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Images, compiled components and empty volumes live here; only this user may read it.
+    pub cache_dir: PathBuf,
+    /// How large the instance pool is.
+    pub engine: EngineOptions,
+    /// Where images come from and how large they may be.
+    pub store: StoreOptions,
+    /// Memory for a component that names no limit, in MiB.
+    pub default_memory_mib: u32,
+    /// What every listener allows.
+    pub limits: ListenerLimits,
+    /// How long a share that is no longer wanted may finish what is in flight.
+    pub drain_timeout: Duration,
+}
+
+impl HostConfig {
+    /// The defaults, with a cache folder.
+    #[must_use]
+    pub fn new(cache_dir: PathBuf) -> Self {
+        Self {
+            cache_dir,
+            engine: EngineOptions::default(),
+            store: StoreOptions::default(),
+            default_memory_mib: 256,
+            limits: ListenerLimits::default(),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a host could not start.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The engine's settings do not fit the machine.
+    #[error(
+        "the WebAssembly engine cannot start: {0:#}; with little address space (ulimit -v) ask for fewer instances"
+    )]
+    Engine(wasmtime::Error),
+    /// The cache folder is not usable.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
+    /// The system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A running host: follows the snapshots that it is given until it is drained.
+pub struct Host {
+    desired: watch::Sender<Arc<Snapshot>>,
+    status: watch::Receiver<HostStatus>,
+    directory: Directory,
+    drain: DrainSignal,
+    done: watch::Receiver<bool>,
+    _ticker: Ticker,
+}
+
+impl Host {
+    /// Starts a host with nothing to run. Call it inside a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    ///
+    /// See [`HostError`].
+    pub fn start(config: HostConfig, observer: Arc<dyn Observer>) -> Result<Arc<Self>, HostError> {
+        let engine = engine::build(config.engine).map_err(HostError::Engine)?;
+        let ticker = Ticker::start(&engine)?;
+        let services = Services {
+            artifacts: ArtifactStore::new(engine.clone(), config.cache_dir.join("artifacts"), config.store.clone())?,
+            engine,
+            slots: Arc::new(Semaphore::new(config.engine.max_instances as usize)),
+            heavy: Arc::new(HeavyRuntime::start()?),
+            default_memory: (config.default_memory_mib as usize) << 20,
+            scratch: config.cache_dir.join("volumes"),
+        };
+        let (desired, wanted) = watch::channel(Arc::new(Snapshot::default()));
+        let (reporter, status) = watch::channel(HostStatus::default());
+        let (finished, done) = watch::channel(false);
+        let (drain, watch) = drain::channel();
+        let directory = Directory::default();
+        let reconciler = reconcile::Reconciler::new(config, services, observer, directory.clone(), reporter, watch);
+        tokio::spawn(async move {
+            reconciler.run(wanted).await;
+            // Nobody listens any more if the host itself is gone.
+            let _ = finished.send(true);
+        });
+        Ok(Arc::new(Self { desired, status, directory, drain, done, _ticker: ticker }))
+    }
+
+    /// Replaces what the host should run and route. Returns at once; [`Self::status`] tells how far it is. What cannot
+    /// be applied is reported there and tried again, while everything else keeps serving.
+    pub fn apply(&self, snapshot: Snapshot) {
+        self.desired.send_replace(Arc::new(snapshot));
+    }
+
+    /// The state of every share and listener; changes are announced.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<HostStatus> {
+        self.status.clone()
+    }
+
+    /// Stops accepting, lets what is in flight finish within `grace`, and returns when all is quiet.
+    pub async fn drain(&self, grace: Duration) {
+        self.drain.start(grace);
+        let mut done = self.done.clone();
+        // An error means that the task is gone, which is quiet too.
+        let _ = done.wait_for(|done| *done).await;
+    }
+
+    /// Serves `/livez`, `/readyz`, `/v1/status`, `/v1/routes` and `/v1/explain` on `address` until the host drains.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound.
+    pub async fn serve_admin(self: &Arc<Self>, address: SocketAddr) -> io::Result<SocketAddr> {
+        admin::serve(self.clone(), address).await
+    }
+}

@@ -1,0 +1,452 @@
+//! Brings a host to where its snapshot wants it: level-triggered, one task, nothing but differences.
+//!
+//! The order is what keeps requests from being lost. A share is routed to once it is ready; a share that is no longer
+//! wanted leaves the tables first, then the last request that holds an older table ends, then its instances go.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use penstock_api::snapshot::{self, Snapshot};
+use penstock_router::{
+    drain::{DrainSignal, DrainWatch},
+    listen::{Listener, ListenerConfig},
+    observe::Observer,
+    swap::TableHandle,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{HostConfig, HostStatus, ListenerStatus, ShareState, ShareStatus, tables};
+use crate::workload::{Services, Share, StartError};
+
+/// The pause after the first failed start or bind; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// How often the counters in the status are brought up to date.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// The running tables by listener, for the admin pages.
+pub(super) type Directory = Arc<ArcSwap<BTreeMap<String, TableHandle>>>;
+
+pub(super) struct Reconciler {
+    config: HostConfig,
+    services: Arc<Services>,
+    observer: Arc<dyn Observer>,
+    directory: Directory,
+    reporter: watch::Sender<HostStatus>,
+    drain: DrainWatch,
+    desired: Arc<Snapshot>,
+    shares: BTreeMap<String, ShareEntry>,
+    listeners: BTreeMap<String, ListenerEntry>,
+    serving: JoinSet<()>,
+    events: mpsc::UnboundedReceiver<Event>,
+    sender: mpsc::UnboundedSender<Event>,
+}
+
+struct ShareEntry {
+    spec: snapshot::Share,
+    state: State,
+    /// Failed starts in a row.
+    failures: u32,
+}
+
+enum State {
+    Loading(JoinHandle<()>),
+    Ready(Arc<Share>),
+    Failed { message: String },
+    Draining(Arc<Share>),
+}
+
+struct ListenerEntry {
+    spec: snapshot::Listener,
+    handle: TableHandle,
+    /// What the table was built from: the shares of each deployment that its routes name.
+    built: Vec<(String, u32)>,
+    route_errors: Vec<String>,
+    bound: Result<SocketAddr, String>,
+    failures: u32,
+    /// When to try to bind again after a failure.
+    retry_at: Option<Instant>,
+    signal: Option<DrainSignal>,
+}
+
+enum Event {
+    Started(String, Box<Result<Share, StartError>>),
+    RetryShare(String),
+    RetryListener,
+    Drained(String),
+}
+
+impl Reconciler {
+    pub(super) fn new(
+        config: HostConfig,
+        services: Services,
+        observer: Arc<dyn Observer>,
+        directory: Directory,
+        reporter: watch::Sender<HostStatus>,
+        drain: DrainWatch,
+    ) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        Self {
+            config,
+            services: Arc::new(services),
+            observer,
+            directory,
+            reporter,
+            drain,
+            desired: Arc::default(),
+            shares: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            serving: JoinSet::new(),
+            events,
+            sender,
+        }
+    }
+
+    /// Follows `wanted` until the host drains, then waits for the connections to end.
+    pub(super) async fn run(mut self, mut wanted: watch::Receiver<Arc<Snapshot>>) {
+        let mut refresh = tokio::time::interval(REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut drain = self.drain.clone();
+        loop {
+            tokio::select! {
+                _ = drain.started() => break,
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.desired = wanted.borrow_and_update().clone();
+                    self.reconcile();
+                }
+                Some(event) = self.events.recv() => self.handle(event),
+                Some(_) = self.serving.join_next() => {}
+                _ = refresh.tick() => {}
+            }
+            self.report();
+        }
+        while self.serving.join_next().await.is_some() {}
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Started(id, result) => self.started(&id, *result),
+            Event::RetryShare(id) => {
+                if let Some(entry) = self.shares.get_mut(&id)
+                    && matches!(entry.state, State::Failed { .. })
+                {
+                    entry.state = State::Loading(start(&self.services, &self.sender, entry.spec.clone()));
+                }
+            }
+            // What is not bound is tried again with every reconciliation.
+            Event::RetryListener => {}
+            Event::Drained(id) => {
+                self.shares.remove(&id);
+            }
+        }
+        self.reconcile();
+    }
+
+    fn started(&mut self, id: &str, result: Result<Share, StartError>) {
+        let Some(entry) = self.shares.get_mut(id) else { return };
+        match result {
+            Ok(share) => {
+                share.resize(entry.spec.capacity, entry.spec.replicas);
+                entry.failures = 0;
+                entry.state = State::Ready(Arc::new(share));
+            }
+            Err(error) => {
+                let pause = backoff(entry.failures);
+                entry.failures += 1;
+                entry.state = State::Failed { message: error.to_string() };
+                tracing::warn!(share = %id, %error, retry = ?pause, "a share did not start");
+                later(&self.sender, pause, Event::RetryShare(id.to_owned()));
+            }
+        }
+    }
+
+    fn reconcile(&mut self) {
+        let desired = self.desired.clone();
+        self.start_shares(&desired);
+        self.update_listeners(&desired);
+        self.retire_shares(&desired);
+    }
+
+    fn start_shares(&mut self, desired: &Snapshot) {
+        for spec in &desired.shares {
+            match self.shares.get_mut(&spec.id) {
+                Some(entry) => {
+                    if let State::Draining(share) = &entry.state {
+                        // Wanted again before it was gone: it serves on.
+                        entry.state = State::Ready(share.clone());
+                    }
+                    if entry.spec != *spec {
+                        entry.spec = spec.clone();
+                        if let State::Ready(share) = &entry.state {
+                            share.resize(spec.capacity, spec.replicas);
+                        }
+                    }
+                }
+                None => {
+                    let state = State::Loading(start(&self.services, &self.sender, spec.clone()));
+                    self.shares.insert(spec.id.clone(), ShareEntry { spec: spec.clone(), state, failures: 0 });
+                }
+            }
+        }
+    }
+
+    fn update_listeners(&mut self, desired: &Snapshot) {
+        let gone: Vec<String> = self
+            .listeners
+            .iter()
+            .filter(|(name, entry)| {
+                !desired.listeners.iter().any(|spec| spec.name == **name && spec.address == entry.spec.address)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        let changed = !gone.is_empty();
+        for name in gone {
+            if let Some(ListenerEntry { signal: Some(signal), .. }) = self.listeners.remove(&name) {
+                signal.start(self.config.drain_timeout);
+            }
+        }
+        let mut added = false;
+        for spec in &desired.listeners {
+            let built = self.inputs(desired, spec);
+            let table = |this: &Self| {
+                let ready = |deployment: &str| this.ready(desired, deployment);
+                tables::build(&spec.routes, &ready)
+            };
+            let known =
+                self.listeners.get(&spec.name).map(|entry| entry.spec.routes == spec.routes && entry.built == built);
+            match known {
+                Some(true) => {}
+                Some(false) => {
+                    let (table, route_errors) = table(self);
+                    let Some(entry) = self.listeners.get_mut(&spec.name) else { continue };
+                    entry.handle.swap(table);
+                    (entry.spec, entry.built, entry.route_errors) = (spec.clone(), built, route_errors);
+                }
+                None => {
+                    let (table, route_errors) = table(self);
+                    added = true;
+                    self.listeners.insert(
+                        spec.name.clone(),
+                        ListenerEntry {
+                            spec: spec.clone(),
+                            handle: TableHandle::new(table),
+                            built,
+                            route_errors,
+                            bound: Err("not bound yet".to_owned()),
+                            failures: 0,
+                            retry_at: None,
+                            signal: None,
+                        },
+                    );
+                }
+            }
+        }
+        self.bind();
+        if changed || added {
+            let directory = self.listeners.iter().map(|(name, entry)| (name.clone(), entry.handle.clone())).collect();
+            self.directory.store(Arc::new(directory));
+        }
+    }
+
+    /// Binds every listener that is not bound yet.
+    fn bind(&mut self) {
+        for (name, entry) in &mut self.listeners {
+            if entry.signal.is_some() || entry.retry_at.is_some_and(|at| Instant::now() < at) {
+                continue;
+            }
+            let config = ListenerConfig { name: name.as_str().into(), limits: self.config.limits.clone() };
+            let bound = match entry.spec.address.parse::<SocketAddr>() {
+                Ok(address) => Listener::bind(address, config, entry.handle.clone(), self.observer.clone())
+                    .map_err(|error| format!("cannot listen on {address}: {error}")),
+                Err(error) => {
+                    Err(format!("'{}' is not an address such as 127.0.0.1:8000: {error}", entry.spec.address))
+                }
+            };
+            match bound {
+                Ok(listener) => {
+                    let (signal, watch) = self.drain.child();
+                    entry.bound = Ok(listener.local_addr());
+                    entry.signal = Some(signal);
+                    self.serving.spawn(listener.serve(watch));
+                }
+                Err(message) => {
+                    let message_changed = entry.bound.as_ref().err() != Some(&message);
+                    if message_changed {
+                        tracing::warn!(listener = %name, "{message}");
+                    }
+                    entry.bound = Err(message);
+                    let pause = backoff(entry.failures);
+                    entry.failures += 1;
+                    entry.retry_at = Some(Instant::now() + pause);
+                    later(&self.sender, pause, Event::RetryListener);
+                }
+            }
+        }
+    }
+
+    /// The ready shares of a deployment that the snapshot wants.
+    fn ready(&self, desired: &Snapshot, deployment: &str) -> Vec<(Arc<Share>, u32)> {
+        desired
+            .shares
+            .iter()
+            .filter(|spec| spec.deployment == deployment)
+            .filter_map(|spec| match &self.shares.get(&spec.id)?.state {
+                State::Ready(share) => Some((share.clone(), spec.replicas)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// What decides a listener's table beside its routes.
+    fn inputs(&self, desired: &Snapshot, spec: &snapshot::Listener) -> Vec<(String, u32)> {
+        let named = |deployment: &str| {
+            let backends = spec.routes.iter().flat_map(|route| &route.rules).flat_map(|rule| &rule.backends);
+            backends.into_iter().any(|backend| backend.deployment == deployment)
+        };
+        desired
+            .shares
+            .iter()
+            .filter(|share| matches!(self.shares.get(&share.id), Some(ShareEntry { state: State::Ready(_), .. })))
+            .filter(|share| named(&share.deployment))
+            .map(|share| (share.id.clone(), share.replicas))
+            .collect()
+    }
+
+    /// Ends what is no longer wanted, after the tables have let go of it.
+    fn retire_shares(&mut self, desired: &Snapshot) {
+        let unwanted: Vec<String> =
+            self.shares.keys().filter(|id| !desired.shares.iter().any(|spec| spec.id == **id)).cloned().collect();
+        for id in unwanted {
+            let Some(entry) = self.shares.get_mut(&id) else { continue };
+            match &entry.state {
+                State::Draining(_) => {}
+                State::Loading(task) => {
+                    task.abort();
+                    self.shares.remove(&id);
+                }
+                State::Failed { .. } => {
+                    self.shares.remove(&id);
+                }
+                State::Ready(share) => {
+                    let share = share.clone();
+                    entry.state = State::Draining(share.clone());
+                    let handles: Vec<(TableHandle, u64)> = self
+                        .listeners
+                        .values()
+                        .map(|listener| (listener.handle.clone(), listener.handle.current().number))
+                        .collect();
+                    tokio::spawn(retire(share, handles, self.config.drain_timeout, id, self.sender.clone()));
+                }
+            }
+        }
+    }
+
+    fn report(&self) {
+        let shares = self.shares.iter().map(|(id, entry)| (id.clone(), entry.status())).collect();
+        let listeners = self.listeners.iter().map(|(name, entry)| (name.clone(), entry.status())).collect();
+        let settled = !self.shares.values().any(|entry| matches!(entry.state, State::Loading(_)));
+        self.reporter.send_if_modified(|status| {
+            let version = if settled { self.desired.version } else { status.version };
+            let next = HostStatus { version, shares, listeners };
+            let changed = *status != next;
+            *status = next;
+            changed
+        });
+    }
+}
+
+/// Waits until no request can reach the share any more, then until those that did have ended.
+async fn retire(
+    share: Arc<Share>,
+    handles: Vec<(TableHandle, u64)>,
+    grace: Duration,
+    id: String,
+    sender: mpsc::UnboundedSender<Event>,
+) {
+    let deadline = Instant::now() + grace;
+    let quiet = async {
+        for (handle, number) in &handles {
+            handle.idle_below(*number).await;
+        }
+        share.admission.idle().await;
+    };
+    if tokio::time::timeout_at(deadline, quiet).await.is_err() {
+        tracing::warn!(share = %id, ?grace, "a share was cut off with calls in flight");
+    }
+    share.admission.close();
+    // The reconciler is gone when the host is.
+    let _ = sender.send(Event::Drained(id));
+}
+
+fn start(services: &Arc<Services>, sender: &mpsc::UnboundedSender<Event>, spec: snapshot::Share) -> JoinHandle<()> {
+    let (services, sender) = (services.clone(), sender.clone());
+    tokio::spawn(async move {
+        let result = Share::start(&spec, &services).await;
+        // The reconciler is gone when the host is.
+        let _ = sender.send(Event::Started(spec.id, Box::new(result)));
+    })
+}
+
+fn later(sender: &mpsc::UnboundedSender<Event>, pause: Duration, event: Event) {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(pause).await;
+        // The reconciler is gone when the host is.
+        let _ = sender.send(event);
+    });
+}
+
+fn backoff(failures: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(LAST_RETRY)
+}
+
+impl ShareEntry {
+    fn status(&self) -> ShareStatus {
+        let (state, message, share) = match &self.state {
+            State::Loading(_) => (ShareState::Loading, None, None),
+            State::Ready(share) => (ShareState::Ready, None, Some(share)),
+            State::Failed { message } => (ShareState::Failed, Some(message.clone()), None),
+            State::Draining(share) => (ShareState::Draining, None, Some(share)),
+        };
+        let stats = share.map(|share| share.stats()).unwrap_or_default();
+        let admission = share.map(|share| share.admission.stats());
+        ShareStatus {
+            deployment: self.spec.deployment.clone(),
+            revision: self.spec.revision.clone(),
+            state,
+            message,
+            replicas: self.spec.replicas,
+            capacity: u64::from(self.spec.replicas) * u64::from(self.spec.capacity.concurrency),
+            in_flight: admission.as_ref().map_or(0, |stats| stats.in_flight as u64),
+            queued: admission.as_ref().map_or(0, |stats| stats.queued as u64),
+            shed: admission.as_ref().map_or(0, |stats| {
+                stats.shed.queue_full + stats.shed.queue_timeout + stats.shed.deadline + stats.shed.draining
+            }),
+            idle_instances: stats.idle as u64,
+            started_instances: stats.started,
+            reused_instances: stats.reused,
+            trapped: stats.trapped,
+            cpu_ms: u64::try_from(stats.cpu.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl ListenerEntry {
+    fn status(&self) -> ListenerStatus {
+        let current = self.handle.current();
+        let error = self.bound.as_ref().err().cloned();
+        ListenerStatus {
+            address: self.bound.as_ref().ok().copied(),
+            errors: error.into_iter().chain(self.route_errors.iter().cloned()).collect(),
+            generation: current.number,
+            matches: current.table.len(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a host says of itself.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// The state of everything on a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostStatus {
+    /// Version of the last snapshot whose shares and listeners are all as it wants them, failures included.
+    pub version: u64,
+    /// Shares by id.
+    pub shares: BTreeMap<String, ShareStatus>,
+    /// Listeners by name.
+    pub listeners: BTreeMap<String, ListenerStatus>,
+}
+
+/// How far a share is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShareState {
+    /// Images are being fetched and compiled, instances warmed.
+    Loading,
+    /// It answers.
+    Ready,
+    /// It did not start; it is tried again with growing pauses.
+    Failed,
+    /// It is no longer wanted and finishes what is in flight.
+    Draining,
+}
+
+/// One share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShareStatus {
+    /// `namespace/deployment`.
+    pub deployment: String,
+    /// The revision.
+    pub revision: String,
+    /// How far it is.
+    pub state: ShareState,
+    /// Why it is not further, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Units of capacity.
+    pub replicas: u32,
+    /// Calls at once that these are good for.
+    pub capacity: u64,
+    /// Calls running.
+    pub in_flight: u64,
+    /// Calls waiting.
+    pub queued: u64,
+    /// Calls refused so far.
+    pub shed: u64,
+    /// Warm instances without a call.
+    pub idle_instances: u64,
+    /// Instances made so far.
+    pub started_instances: u64,
+    /// Calls that found a warm instance.
+    pub reused_instances: u64,
+    /// Calls that ended in a trap.
+    pub trapped: u64,
+    /// CPU milliseconds of all calls.
+    pub cpu_ms: u64,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerStatus {
+    /// Where it listens, once it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
+    /// Why it does not listen, or which of its routes are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// Number of the current route table.
+    pub generation: u64,
+    /// Matches in it.
+    pub matches: usize,
+}

@@ -1,0 +1,10 @@
+//! Instances out of components: implements the router's backend and follows snapshots.
+
+mod app;
+mod capability;
+pub mod engine;
+mod instance;
+mod workload;
+
+pub use app::{Host, HostConfig, HostError, HostStatus, ListenerStatus, ShareState, ShareStatus};
+pub use workload::{LinkError, StartError};

@@ -1,0 +1,10 @@
+//! Workloads: components linked together and run as one unit.
+
+mod graph;
+mod link;
+pub(crate) mod share;
+
+pub use graph::LinkError;
+pub(crate) use link::Sibling;
+pub use share::StartError;
+pub(crate) use share::{Services, Share};

@@ -1,0 +1,414 @@
+//! One revision of one deployment on this host: from its images to instances that answer.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use penstock_api::snapshot::{self, Capacity};
+use penstock_router::{
+    Backend, BackendFuture, Body, CallContext, Error,
+    admit::{Admission, Limits},
+};
+use thiserror::Error as ThisError;
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Engine,
+    component::{Component, Linker, types::ComponentItem},
+};
+use wasmtime_wasi_config::WasiConfigVariables;
+use wasmtime_wasi_http::{p2, p3};
+
+use super::{
+    graph::{self, LinkError, Node},
+    link,
+};
+use crate::{
+    capability::{self, http::Egress},
+    engine::artifact::{ArtifactError, ArtifactStore, Compiled},
+    instance::{Entry, HeavyRuntime, Mount, Pool, State, Template, TemplateOptions, answer},
+};
+
+/// What every share of a host is made with.
+pub(crate) struct Services {
+    pub(crate) engine: Engine,
+    pub(crate) artifacts: ArtifactStore,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) heavy: Arc<HeavyRuntime>,
+    /// Bytes of memory for a component that names no limit.
+    pub(crate) default_memory: usize,
+    /// Where empty volumes live.
+    pub(crate) scratch: PathBuf,
+}
+
+/// Why a share did not start. The text is what a condition or a terminal shows.
+#[derive(Debug, ThisError)]
+pub enum StartError {
+    /// An image could not be had or is not a component.
+    #[error("component '{component}': {source}")]
+    Artifact {
+        /// Which component.
+        component: String,
+        /// Why.
+        source: ArtifactError,
+    },
+    /// The components do not fit together.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A setting is not valid.
+    #[error("component '{component}': {message}")]
+    Settings {
+        /// Which component.
+        component: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No component of the workload answers HTTP.
+    #[error(
+        "no component of this workload exports wasi:http/incoming-handler@0.2 or wasi:http/handler@0.3 (found: {found}): export one of them, or route requests to another workload"
+    )]
+    NoHandler {
+        /// What the components export instead.
+        found: String,
+    },
+    /// wasmtime refused the component.
+    #[error("component '{component}' cannot be linked: {message}")]
+    Refused {
+        /// Which component.
+        component: String,
+        /// What wasmtime says.
+        message: String,
+    },
+    /// The first instance did not start.
+    #[error("{0}")]
+    Instance(String),
+}
+
+/// A share that is ready.
+pub(crate) struct Share {
+    /// Of the share's components those that answer HTTP, by name.
+    handlers: BTreeMap<String, Arc<Handler>>,
+    pub(crate) admission: Arc<Admission>,
+    /// Whole-request deadline of calls whose route names none.
+    pub(crate) request_timeout: Duration,
+    pools: Vec<(Arc<Pool>, u32)>,
+    /// As long as these are kept, others that ask for the same bytes share them.
+    _components: Vec<Arc<Compiled>>,
+    /// Empty volumes; removed with the share.
+    _volumes: Scratch,
+}
+
+/// Numbers of one share.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ShareStats {
+    /// Warm instances without a call.
+    pub(crate) idle: usize,
+    /// Instances made so far.
+    pub(crate) started: u64,
+    /// Calls that found a warm instance.
+    pub(crate) reused: u64,
+    /// Calls that ended in a trap.
+    pub(crate) trapped: u64,
+    /// CPU time of all calls.
+    pub(crate) cpu: Duration,
+}
+
+struct Handler {
+    name: Arc<str>,
+    pool: Arc<Pool>,
+}
+
+impl Backend for Handler {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn call<'a>(&'a self, request: http::Request<Body>, context: CallContext) -> BackendFuture<'a> {
+        Box::pin(async move { answer(&self.pool, request, &context).await })
+    }
+}
+
+impl Share {
+    /// Fetches, compiles, links and warms a share's components.
+    pub(crate) async fn start(spec: &snapshot::Share, services: &Services) -> Result<Self, StartError> {
+        let components = fetch(spec, services).await?;
+        let volumes = Scratch::new(spec, &services.scratch)?;
+        let templates = Templates { spec, services, components: &components, volumes: &volumes }.build()?;
+        let name: Arc<str> = spec.deployment.as_str().into();
+        let (mut handlers, mut pools) = (BTreeMap::new(), Vec::new());
+        for (component, template) in spec.components.iter().zip(templates) {
+            let Some(template) = template else { continue };
+            let per_replica = component.pool_size.unwrap_or(0);
+            let keep = keep(per_replica, spec.replicas);
+            let pool = Pool::new(template, keep, component.max_invocations, component.max_concurrency);
+            pool.warm().await.map_err(|error| StartError::Instance(error.detail))?;
+            pools.push((pool.clone(), per_replica));
+            handlers.insert(component.name.clone(), Arc::new(Handler { name: name.clone(), pool }));
+        }
+        let admission = Admission::new(limits(spec.capacity, spec.replicas));
+        let request_timeout = Duration::from_millis(spec.request_timeout_ms);
+        Ok(Self { handlers, admission, request_timeout, pools, _components: components, _volumes: volumes })
+    }
+
+    /// Changes the share's capacity while it serves.
+    pub(crate) fn resize(&self, capacity: Capacity, replicas: u32) {
+        self.admission.set_limits(limits(capacity, replicas));
+        for (pool, per_replica) in &self.pools {
+            pool.resize(keep(*per_replica, replicas));
+        }
+    }
+
+    /// The backend that a route means: the one it names, or the only one.
+    pub(crate) fn backend(&self, component: Option<&str>) -> Result<Arc<dyn Backend>, String> {
+        match component {
+            Some(name) => self
+                .handlers
+                .get(name)
+                .map(|handler| handler.clone() as Arc<dyn Backend>)
+                .ok_or_else(|| format!("component '{name}' does not answer HTTP; these do: {}", self.names())),
+            None => match (self.handlers.len(), self.handlers.values().next()) {
+                (1, Some(only)) => Ok(only.clone()),
+                _ => Err(format!("several components answer HTTP ({}): name the one that a route means", self.names())),
+            },
+        }
+    }
+
+    fn names(&self) -> String {
+        self.handlers.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn stats(&self) -> ShareStats {
+        self.pools.iter().map(|(pool, _)| pool.stats()).fold(ShareStats::default(), |sum, pool| ShareStats {
+            idle: sum.idle + pool.idle,
+            started: sum.started + pool.started,
+            reused: sum.reused + pool.reused,
+            trapped: sum.trapped + pool.trapped,
+            cpu: sum.cpu + pool.cpu,
+        })
+    }
+}
+
+fn limits(capacity: Capacity, replicas: u32) -> Limits {
+    let times = |each: u32| usize::try_from(u64::from(each) * u64::from(replicas)).unwrap_or(usize::MAX);
+    Limits {
+        concurrency: times(capacity.concurrency),
+        queue_depth: times(capacity.queue_depth),
+        queue_timeout: Duration::from_millis(capacity.queue_timeout_ms),
+    }
+}
+
+fn keep(per_replica: u32, replicas: u32) -> usize {
+    usize::try_from(u64::from(per_replica) * u64::from(replicas)).unwrap_or(usize::MAX)
+}
+
+async fn fetch(spec: &snapshot::Share, services: &Services) -> Result<Vec<Arc<Compiled>>, StartError> {
+    let all = spec.components.iter().map(async |component| match services.artifacts.load(&component.into()).await {
+        Ok((fetched, compiled)) => {
+            for warning in [&fetched.warning, &compiled.warning].into_iter().flatten() {
+                tracing::warn!(share = %spec.id, component = %component.name, "{warning}");
+            }
+            Ok(compiled)
+        }
+        Err(source) => Err(StartError::Artifact { component: component.name.clone(), source }),
+    });
+    futures_util::future::try_join_all(all).await
+}
+
+struct Templates<'a> {
+    spec: &'a snapshot::Share,
+    services: &'a Services,
+    components: &'a [Arc<Compiled>],
+    volumes: &'a Scratch,
+}
+
+impl Templates<'_> {
+    /// For each component the template that answers HTTP, if it does.
+    fn build(&self) -> Result<Vec<Option<Arc<Template>>>, StartError> {
+        let engine = &self.services.engine;
+        let mut base = Linker::<State>::new(engine);
+        capability::add_all(&mut base).map_err(|error| self.refused(0, &error))?;
+        let nodes: Vec<Node> =
+            self.spec.components.iter().zip(self.components).map(|(s, c)| node(engine, s, &c.component)).collect();
+        let links = graph::resolve(&nodes, |index, import| self.offered(&base, index, import))?;
+
+        let mut providers: Vec<Option<Arc<Template>>> = vec![None; nodes.len()];
+        let mut handlers: Vec<Option<Arc<Template>>> = vec![None; nodes.len()];
+        for &index in &links.order {
+            let (Some(node), Some(component), Some(of)) =
+                (nodes.get(index), self.component(index), links.of.get(index))
+            else {
+                continue;
+            };
+            let mut linker = base.clone();
+            let mut siblings = Vec::new();
+            for link in of {
+                let (Some(provider), Some(exporting), Some(Some(template))) =
+                    (nodes.get(link.provider), self.component(link.provider), providers.get(link.provider))
+                else {
+                    continue;
+                };
+                // One instance of a sibling serves all the interfaces that its caller takes from it.
+                let slot = siblings.iter().position(|known| Arc::ptr_eq(known, template)).unwrap_or_else(|| {
+                    siblings.push(template.clone());
+                    siblings.len() - 1
+                });
+                linker.allow_shadowing(true);
+                link::define(&mut linker, (&node.name, component), (&provider.name, exporting), link, slot)?;
+            }
+            let pre = linker.instantiate_pre(component).map_err(|error| self.refused(index, &error))?;
+            let options = self.options(index)?;
+            let make = |entry| {
+                Arc::new(Template {
+                    engine: engine.clone(),
+                    entry,
+                    options: options.clone(),
+                    links: siblings.clone(),
+                    slots: self.services.slots.clone(),
+                    heavy: self.services.heavy.clone(),
+                })
+            };
+            let entry = if exports(node, "wasi:http/handler@0.3.0") {
+                Some(Entry::P3(
+                    p3::bindings::ServicePre::new(pre.clone()).map_err(|error| self.refused(index, &error))?,
+                ))
+            } else if exports(node, "wasi:http/incoming-handler@0.2.0") {
+                Some(Entry::P2(p2::bindings::ProxyPre::new(pre.clone()).map_err(|error| self.refused(index, &error))?))
+            } else {
+                None
+            };
+            if let Some(place) = handlers.get_mut(index) {
+                *place = entry.map(&make);
+            }
+            if let Some(place) = providers.get_mut(index) {
+                *place = Some(make(Entry::None(pre)));
+            }
+        }
+        if handlers.iter().all(Option::is_none) {
+            let found: Vec<&str> = nodes.iter().flat_map(|node| &node.exports).map(String::as_str).collect();
+            let found = if found.is_empty() { "no exports at all".to_owned() } else { found.join(", ") };
+            return Err(StartError::NoHandler { found });
+        }
+        Ok(handlers)
+    }
+
+    fn component(&self, index: usize) -> Option<&Component> {
+        self.components.get(index).map(|compiled| &compiled.component)
+    }
+
+    /// Whether the host satisfies an import: tried on the linker itself, whose version rules are the ones that count.
+    fn offered(&self, base: &Linker<State>, index: usize, import: &str) -> bool {
+        let Some(component) = self.component(index) else { return false };
+        match base.instantiate_pre(component) {
+            Ok(_) => true,
+            // wasmtime names the one import that it misses; any other may well be there.
+            Err(error) => !format!("{error:?}").contains(&format!("`{import}`")),
+        }
+    }
+
+    fn options(&self, index: usize) -> Result<TemplateOptions, StartError> {
+        let Some(spec) = self.spec.components.get(index) else {
+            return Err(StartError::Instance("internal: a component without a description".to_owned()));
+        };
+        let settings = |message: String| StartError::Settings { component: spec.name.clone(), message };
+        let egress = Egress::parse(&spec.allowed_hosts).map_err(|error| settings(error.to_string()))?;
+        let mounts = spec
+            .volume_mounts
+            .iter()
+            .map(|mount| {
+                let host = self.volumes.path(&mount.name).ok_or_else(|| {
+                    settings(format!(
+                        "volumeMounts names the volume '{}', which the workload does not have",
+                        mount.name
+                    ))
+                })?;
+                Ok(Mount { host, guest: mount.mount_path.clone(), read_only: mount.read_only })
+            })
+            .collect::<Result<_, StartError>>()?;
+        Ok(TemplateOptions {
+            share: self.spec.id.as_str().into(),
+            component: spec.name.as_str().into(),
+            environment: spec.environment.clone().into_iter().collect(),
+            config: Arc::new(WasiConfigVariables::from_iter(spec.config.clone())),
+            egress: Arc::new(egress),
+            memory_limit: spec.memory_limit_mib.map_or(self.services.default_memory, |mib| (mib as usize) << 20),
+            cpu_limit: spec.cpu_limit_ms.map(Duration::from_millis),
+            mounts,
+        })
+    }
+
+    fn refused(&self, index: usize, error: &wasmtime::Error) -> StartError {
+        let component = self.spec.components.get(index).map(|component| component.name.clone()).unwrap_or_default();
+        StartError::Refused { component, message: format!("{error:#}") }
+    }
+}
+
+fn exports(node: &Node, interface: &str) -> bool {
+    node.exports.iter().any(|export| graph::compatible(interface, export))
+}
+
+fn node(engine: &Engine, spec: &snapshot::Component, component: &Component) -> Node {
+    let ty = component.component_type();
+    let interface = |(name, item): (&str, &ComponentItem)| {
+        matches!(item, ComponentItem::ComponentInstance(_)).then(|| name.to_owned())
+    };
+    Node {
+        name: spec.name.clone(),
+        imports: ty.imports(engine).filter_map(|(name, item)| interface((name, &item.ty))).collect(),
+        exports: ty.exports(engine).filter_map(|(name, item)| interface((name, &item.ty))).collect(),
+    }
+}
+
+/// The folders behind a share's volumes.
+struct Scratch {
+    paths: BTreeMap<String, PathBuf>,
+    own: Option<PathBuf>,
+}
+
+impl Scratch {
+    fn new(spec: &snapshot::Share, base: &Path) -> Result<Self, StartError> {
+        let mut scratch = Self { paths: BTreeMap::new(), own: None };
+        for (index, volume) in spec.volumes.iter().enumerate() {
+            let path = match &volume.host_path {
+                Some(path) => PathBuf::from(path),
+                None => {
+                    let own = base.join(spec.id.replace(['/', '@'], "_"));
+                    scratch.own = Some(own.clone());
+                    let path = own.join(index.to_string());
+                    std::fs::create_dir_all(&path).map_err(|error| {
+                        StartError::Instance(format!(
+                            "volume '{}': cannot make {}: {error}",
+                            volume.name,
+                            path.display()
+                        ))
+                    })?;
+                    path
+                }
+            };
+            scratch.paths.insert(volume.name.clone(), path);
+        }
+        Ok(scratch)
+    }
+
+    fn path(&self, volume: &str) -> Option<PathBuf> {
+        self.paths.get(volume).cloned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(own) = &self.own
+            && let Err(error) = std::fs::remove_dir_all(own)
+        {
+            tracing::warn!(folder = %own.display(), %error, "an empty volume could not be removed");
+        }
+    }
+}
+
+/// A failed call is an [`Error`] of the router's; a failed start shows only its sentence.
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        Self::Instance(error.detail)
+    }
+}

@@ -1,0 +1,3 @@
+//! Kubernetes in, snapshots out. What should run and be routed is decided by [`plan`], which is pure.
+
+pub mod plan;

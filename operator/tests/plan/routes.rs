@@ -1,0 +1,73 @@
+//! Rules and backends of HTTPRoutes and of `http.routes`.
+
+use super::support::{deployment, findings, http_route, listener, plan_of, routes};
+
+const GROUP: &str = "group: runtime.wasmcloud.dev, kind: WorkloadDeployment";
+
+fn route(rule: &str) -> String {
+    http_route("r", &format!("hostnames: [a.example], rules: [{{{rule}}}]"))
+}
+
+/// The text of the only rule, and the findings.
+fn planned(rule: &str) -> (String, Vec<String>) {
+    let plan = plan_of(&(deployment("a", "", "") + &deployment("other/b", "", "") + &route(rule)));
+    let text = routes(listener(&plan, "shared")).join("\n");
+    (text.replace("default/r [a.example]: ", ""), findings(&plan))
+}
+
+#[test]
+fn backends_that_are_not_valid_keep_their_weight() {
+    let cases = [
+        ("{name: a, weight: 3, GROUP}", "default/a*3", ""),
+        ("{name: a, GROUP}, {name: a, weight: 0, GROUP}", "default/a*1 default/a*0", ""),
+        ("{name: nobody, weight: 9, GROUP}", "*9", "backendRefs[0] BackendNotFound"),
+        ("{name: b, namespace: other, GROUP}", "*1", "backendRefs[0] RefNotPermitted"),
+        ("{name: a, port: 80}", "*1", "backendRefs[0] InvalidKind"),
+        ("{name: a, GROUP}, {name: a, group: apps, kind: Deployment}", "default/a*1 *1", "backendRefs[1] InvalidKind"),
+        ("{name: a, GROUP, filters: [{type: RequestMirror}]}", "*1", "backendRefs[0].filters[0] UnsupportedValue"),
+    ];
+    for (backends, want, finding) in cases {
+        let (text, said) = planned(&format!("backendRefs: [{}]", backends.replace("GROUP", GROUP)));
+        assert_eq!(text, format!(" -> {want}"), "{backends}");
+        let finding = (!finding.is_empty()).then(|| format!("HTTPRoute default/r spec.rules[0].{finding}"));
+        assert_eq!(said, Vec::from_iter(finding), "{backends}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_not_supported_makes_the_rule_fail() {
+    let (text, said) = planned(&format!("filters: [{{type: CORS, cors: {{}}}}], backendRefs: [{{name: a, {GROUP}}}]"));
+    assert_eq!((text.as_str(), said.len()), (" -> ", 1));
+    assert_eq!(said, ["HTTPRoute default/r spec.rules[0].filters[0] UnsupportedValue"]);
+    let (_, said) = planned(&format!("retry: {{attempts: 2}}, backendRefs: [{{name: a, {GROUP}}}]"));
+    assert_eq!(said, ["HTTPRoute default/r spec.rules[0].retry NotSupported"]);
+}
+
+#[test]
+fn a_bad_expression_takes_its_match_alone() {
+    let bad = "{path: {type: RegularExpression, value: '('}}";
+    let header = "{headers: [{type: RegularExpression, name: x, value: '['}]}";
+    let backends = format!("backendRefs: [{{name: a, {GROUP}}}]");
+    let (text, said) = planned(&format!("matches: [{bad}, {{path: {{value: /ok}}}}, {header}], {backends}"));
+    assert_eq!(text, "/ok -> default/a*1");
+    assert_eq!(
+        said,
+        [
+            "HTTPRoute default/r spec.rules[0].matches[0].path.value UnsupportedValue",
+            "HTTPRoute default/r spec.rules[0].matches[2].headers[0].value UnsupportedValue",
+        ]
+    );
+    // A rule none of whose matches is left must not become one for every request.
+    assert_eq!(planned(&format!("matches: [{bad}], {backends}")).0, "");
+}
+
+#[test]
+fn rules_in_the_template_name_their_component() {
+    let rules = "http: {routes: [{hostnames: [a.example], component: main, timeouts: {request: 3s}, \
+                 filters: [{type: URLRewrite, urlRewrite: {hostname: inner.example}}]}]}";
+    let plan = plan_of(&deployment("a", rules, ""));
+    let rule = &listener(&plan, "shared").routes[0].rules[0];
+    assert_eq!(rule.backends[0].component.as_deref(), Some("main"));
+    assert_eq!(rule.timeouts.and_then(|it| it.request).map(|it| it.as_millis()), Some(3_000));
+    assert_eq!(rule.filters.len(), 1);
+}

@@ -1,0 +1,37 @@
+//! What a request is handed to once it has been matched and admitted.
+
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+
+use crate::{Body, Error};
+
+/// The answer of a [`Backend`], boxed so that backends of different kinds stand in one route table.
+pub type BackendFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send + 'a>>;
+
+/// Answers requests: a pool of component instances, another process, a function in a test.
+///
+/// The router calls a backend only with an admission permit in hand and keeps the permit until the response's body has
+/// ended or was dropped. A backend stops its work when the future, or later the response body, is dropped: that is how
+/// it learns that the client left or that the deadline passed.
+pub trait Backend: Send + Sync + 'static {
+    /// `namespace/name` of what answers, for access records and metrics: one of a small, fixed set.
+    fn name(&self) -> &str;
+
+    /// Answers one request.
+    fn call<'a>(&'a self, request: Request<Body>, context: CallContext) -> BackendFuture<'a>;
+}
+
+/// What a backend may know of a call beside the request itself.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The client's address, as the connection (or, later, the PROXY protocol) gives it.
+    pub client: SocketAddr,
+    /// Whether the client's connection is encrypted.
+    pub tls: bool,
+    /// When the request must have been answered (headers and body; the router enforces it too).
+    pub deadline: Option<Instant>,
+    /// `namespace/name` of the route that matched.
+    pub route: Arc<str>,
+}

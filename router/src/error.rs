@@ -1,0 +1,202 @@
+//! Why a request was not answered by its backend, and the one mapping from that to status, token and metric label.
+
+use std::{fmt, time::Duration};
+
+use http::StatusCode;
+
+/// Whose doing it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The client, or what stands between it and us.
+    Downstream,
+    /// The component that was called.
+    Guest,
+    /// Penstock itself, or its configuration.
+    Internal,
+}
+
+/// Every cause of a generated response. The name is the metric's label and the problem document's `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The request's meaning is in doubt (RFC 9112 section 11, RFC 3986 section 6).
+    Malformed,
+    /// No route matches.
+    NoRoute,
+    /// The header section is larger than the listener allows.
+    HeadersTooLarge,
+    /// The body is larger than the listener allows.
+    BodyTooLarge,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// This listener does not serve that authority on this connection (RFC 9110 section 7.4).
+    WrongAuthority,
+    /// What was asked for (an upgrade, say) is not offered.
+    NotImplemented,
+    /// A rule without any valid backend (Gateway API answers 500).
+    NoBackend,
+    /// The component trapped.
+    GuestTrap,
+    /// The component asked for more memory than its limit.
+    GuestMemory,
+    /// The component returned without a response, or with one that HTTP cannot carry.
+    GuestNoResponse,
+    /// The component answered with an error code of its own.
+    GuestError,
+    /// The component could not be instantiated.
+    GuestStart,
+    /// The workload is known but has no ready instance.
+    NotReady,
+    /// The admission queue is full.
+    QueueFull,
+    /// The request waited as long as the queue allows.
+    QueueTimeout,
+    /// The host has no room for another instance now.
+    HostFull,
+    /// The host is going away.
+    Draining,
+    /// The whole-request deadline passed while the component computed or waited.
+    Deadline,
+    /// A fault of Penstock's own.
+    Internal,
+}
+
+/// How one [`Cause`] shows: a row of the mapping.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The status code of the generated response.
+    pub status: StatusCode,
+    /// The token in the problem document, access records and metrics.
+    pub name: &'static str,
+    /// The `error` parameter of `Proxy-Status` (RFC 9209 section 2.3).
+    pub proxy_error: &'static str,
+    /// A short sentence for people (the problem document's `title`).
+    pub title: &'static str,
+    /// Whose doing it was.
+    pub source: Source,
+}
+
+impl Cause {
+    /// Every cause, for tests and for the list of metric labels.
+    pub const ALL: [Self; 20] = [
+        Self::Malformed,
+        Self::NoRoute,
+        Self::HeadersTooLarge,
+        Self::BodyTooLarge,
+        Self::RequestTimeout,
+        Self::WrongAuthority,
+        Self::NotImplemented,
+        Self::NoBackend,
+        Self::GuestTrap,
+        Self::GuestMemory,
+        Self::GuestNoResponse,
+        Self::GuestError,
+        Self::GuestStart,
+        Self::NotReady,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::HostFull,
+        Self::Draining,
+        Self::Deadline,
+        Self::Internal,
+    ];
+
+    /// The row of the mapping for this cause.
+    #[must_use]
+    pub const fn shape(self) -> Shape {
+        use Source::{Downstream, Guest, Internal};
+        let (status, name, proxy_error, title, source) = match self {
+            Self::Malformed => (400, "malformed", "http_request_error", "The request is malformed", Downstream),
+            Self::NoRoute => (404, "no-route", "destination_not_found", "No route matches", Downstream),
+            Self::HeadersTooLarge => {
+                (431, "headers-too-large", "http_request_error", "The headers are too large", Downstream)
+            }
+            Self::BodyTooLarge => (413, "body-too-large", "http_request_error", "The body is too large", Downstream),
+            Self::RequestTimeout => {
+                (408, "request-timeout", "http_request_error", "The request took too long to arrive", Downstream)
+            }
+            Self::WrongAuthority => (
+                421,
+                "wrong-authority",
+                "destination_not_found",
+                "This connection does not serve that host",
+                Downstream,
+            ),
+            Self::NotImplemented => (501, "not-implemented", "http_request_error", "Not offered here", Internal),
+            Self::NoBackend => {
+                (500, "no-backend", "proxy_configuration_error", "The route has no valid backend", Internal)
+            }
+            Self::GuestTrap => (502, "guest-trap", "connection_terminated", "The component trapped", Guest),
+            Self::GuestMemory => {
+                (502, "guest-memory", "connection_terminated", "The component ran out of memory", Guest)
+            }
+            Self::GuestNoResponse => {
+                (502, "guest-no-response", "http_response_incomplete", "The component gave no valid response", Guest)
+            }
+            Self::GuestError => {
+                (502, "guest-error", "http_protocol_error", "The component answered with an error", Guest)
+            }
+            Self::GuestStart => {
+                (502, "guest-start", "destination_unavailable", "The component could not be started", Guest)
+            }
+            Self::NotReady => (503, "not-ready", "destination_unavailable", "The workload is not ready", Internal),
+            Self::QueueFull => {
+                (503, "queue-full", "connection_limit_reached", "The workload's queue is full", Internal)
+            }
+            Self::QueueTimeout => (
+                503,
+                "queue-timeout",
+                "connection_limit_reached",
+                "The request waited too long for a free instance",
+                Internal,
+            ),
+            Self::HostFull => (503, "host-full", "connection_limit_reached", "The host is full", Internal),
+            Self::Draining => (503, "draining", "destination_unavailable", "The host is going away", Internal),
+            Self::Deadline => (504, "deadline", "http_response_timeout", "The component did not answer in time", Guest),
+            Self::Internal => (500, "internal", "proxy_internal_error", "An internal error", Internal),
+        };
+        let Ok(status) = StatusCode::from_u16(status) else { unreachable!() };
+        Shape { status, name, proxy_error, title, source }
+    }
+
+    /// Whether the call surely never reached a component, so that even a POST may be sent again.
+    #[must_use]
+    pub const fn not_started(self) -> bool {
+        matches!(
+            self,
+            Self::NotReady | Self::QueueFull | Self::QueueTimeout | Self::HostFull | Self::Draining | Self::GuestStart
+        )
+    }
+}
+
+/// Why a request was not answered by its backend.
+#[derive(Debug)]
+pub struct Error {
+    /// Which row of the mapping.
+    pub cause: Cause,
+    /// What happened and what to do next, for the client and the log. No secrets.
+    pub detail: String,
+    /// When to try again, for `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error with its sentence.
+    pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
+        Self { cause, detail: detail.into(), retry_after: None }
+    }
+
+    /// The same with a hint for `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.cause.shape().name, self.detail)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,22 @@
+//! HTTP in, backend out: listeners, route tables, admission and filters, with no knowledge of WebAssembly or Kubernetes.
+
+pub mod admit;
+pub mod backend;
+pub mod body;
+pub mod drain;
+pub mod error;
+pub mod filter;
+pub mod listen;
+pub mod observe;
+pub mod route;
+pub mod serve;
+pub mod swap;
+
+pub use backend::{Backend, BackendFuture, CallContext};
+pub use body::{Body, BoxError};
+pub use drain::{DrainSignal, DrainWatch};
+pub use error::{Cause, Error, Source};
+pub use listen::{Listener, ListenerConfig, ListenerLimits};
+pub use observe::{AccessRecord, Ended, Observer};
+pub use serve::{Action, Table, Target, Timeouts, Weighted};
+pub use swap::{Generation, TableHandle};

@@ -1,0 +1,142 @@
+//! A connection's socket, with an eye on how it is going.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::framing::Framing;
+#[cfg(target_os = "linux")]
+use super::hangup::Hangup;
+use crate::serve::Peer;
+
+/// The socket of one connection: gives back what was read to tell the protocol, follows HTTP/1 framing, and notes when
+/// the client keeps us waiting.
+pub(crate) struct Io {
+    socket: TcpStream,
+    peer: Arc<Peer>,
+    /// Read already, to tell HTTP/1 from HTTP/2.
+    prefix: Bytes,
+    /// `None` for HTTP/2, whose framing leaves no room for doubt.
+    framing: Option<Framing>,
+    mid_head: bool,
+    blocked: bool,
+    #[cfg(target_os = "linux")]
+    hangup: Option<Hangup>,
+}
+
+// === impl Io ===
+
+impl Io {
+    pub(crate) fn http1(socket: TcpStream, peer: Arc<Peer>, prefix: Bytes) -> Self {
+        Self { framing: Some(Framing::default()), ..Self::http2(socket, peer, prefix) }
+    }
+
+    pub(crate) const fn http2(socket: TcpStream, peer: Arc<Peer>, prefix: Bytes) -> Self {
+        Self {
+            socket,
+            peer,
+            prefix,
+            framing: None,
+            mid_head: false,
+            blocked: false,
+            #[cfg(target_os = "linux")]
+            hangup: None,
+        }
+    }
+
+    /// Whether the client is still sending a message that nobody reads any more.
+    pub(crate) fn mid_message(&self) -> bool {
+        self.framing.as_ref().is_some_and(Framing::mid_message)
+    }
+
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
+    fn saw(&mut self, bytes: &[u8]) {
+        let Some(framing) = &mut self.framing else { return };
+        let seen = framing.feed(bytes);
+        if let Some(head) = seen.doubtful {
+            self.peer.doubt(head);
+        }
+        if seen.mid_head != self.mid_head {
+            self.mid_head = seen.mid_head;
+            self.peer.reading_head(seen.mid_head);
+        }
+    }
+
+    /// hyper flushes after every step of a connection, so this is where a wish of the keeper is seen.
+    #[cfg(target_os = "linux")]
+    fn watch_hangup(&mut self) {
+        if self.peer.watches_hangup() != self.hangup.is_some() {
+            self.hangup = match self.hangup {
+                // Without a second handle (no descriptors left) the deadline ends the request.
+                None => Hangup::watch(&self.socket, &self.peer).ok(),
+                Some(_) => None,
+            };
+        }
+    }
+
+    fn wrote<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_pending() != self.blocked {
+            self.blocked = result.is_pending();
+            self.peer.write_blocked(self.blocked);
+        }
+        result
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        if this.prefix.is_empty() {
+            std::task::ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
+        } else {
+            let take = this.prefix.len().min(buf.remaining());
+            buf.put_slice(&this.prefix[..take]);
+            this.prefix.advance(take);
+        }
+        this.saw(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(target_os = "linux")]
+        self.watch_hangup();
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,68 @@
+//! What became of a request, told once, when its response has ended.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::{Method, StatusCode, Version};
+
+use crate::Cause;
+
+/// Learns what became of every request. Called on the request path: it counts or hands over, it does not wait.
+pub trait Observer: Send + Sync + 'static {
+    /// Called exactly once per request, when its response body has ended or was dropped.
+    fn request(&self, record: &AccessRecord<'_>);
+}
+
+/// Observes nothing.
+impl Observer for () {
+    fn request(&self, _: &AccessRecord<'_>) {}
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The whole response was handed to the connection.
+    Complete,
+    /// The client closed or reset before that, or the connection was cut at the end of a drain.
+    ClientLeft,
+    /// The response body ended with an error (of the backend, or by the deadline).
+    Error,
+}
+
+/// One request, from its first byte to its last.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessRecord<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The request's method.
+    pub method: &'a Method,
+    /// The protocol version of the client's request.
+    pub version: Version,
+    /// The authority as the client sent it (port included); empty if there was none.
+    pub host: &'a str,
+    /// The path as it was matched (normalised), or as it was sent if it was refused; no query, which may hold secrets.
+    pub path: &'a str,
+    /// The status of the response; `None` if the client left before there was one.
+    pub status: Option<StatusCode>,
+    /// Why the response was generated here, or was ended early; `None` for a backend's own complete response.
+    pub cause: Option<Cause>,
+    /// `namespace/name` of the route that matched.
+    pub route: Option<&'a str>,
+    /// Name of the backend that was chosen.
+    pub backend: Option<&'a str>,
+    /// Number of the generation that routed it; 0 if it was refused before.
+    pub generation: u64,
+    /// Bytes of the request body that were read (without framing).
+    pub bytes_in: u64,
+    /// Bytes of the response body that were sent (without framing).
+    pub bytes_out: u64,
+    /// How long it waited for admission.
+    pub queue_wait: Duration,
+    /// From the end of the request's headers to the response's headers; `None` if there were none.
+    pub first_byte: Option<Duration>,
+    /// From the end of the request's headers to the end of the response.
+    pub total: Duration,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// How it ended.
+    pub ended: Ended,
+}

@@ -1,0 +1,44 @@
+//! A connection, and a request as a straight list of steps.
+
+mod action;
+mod call;
+mod connection;
+mod download;
+mod expiry;
+mod finish;
+mod flight;
+mod hop;
+mod peer;
+mod refuse;
+mod request;
+mod respond;
+mod stall;
+mod upload;
+mod weighted;
+
+use std::any::Any;
+
+pub use self::{
+    action::{Action, Table, Target, Timeouts, Weighted},
+    respond::{NOT_STARTED, respond},
+};
+pub(crate) use self::{
+    connection::serve,
+    peer::{Order, Peer, Shared},
+};
+
+/// Says what panicked. The process goes on: what the request shared with others is only counters and permits, which
+/// are put right as they drop.
+fn report_panic(panic: &(dyn Any + Send), flight: &flight::Flight) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)");
+    tracing::error!(
+        panic = message,
+        route = flight.route.as_deref(),
+        backend = flight.backend.as_deref().map(crate::Backend::name),
+        "a request panicked"
+    );
+}

@@ -1,0 +1,80 @@
+//! What a route table leads to: filters, weighted backends, timeouts.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::weighted::Shares;
+use crate::{Backend, admit::Admission, filter::Filters, route};
+
+/// A listener's route table.
+pub type Table = route::RouteTable<Action>;
+
+/// What happens to a request that matched a rule.
+#[derive(Debug, Default)]
+pub struct Action {
+    /// Filters of the rule, before those of the backend.
+    pub filters: Filters,
+    /// Where the request goes.
+    pub backends: Weighted,
+    /// Timeouts, if other than the listener's.
+    pub timeouts: Timeouts,
+}
+
+/// Timeouts of a rule. Zero turns one off, as in Gateway API; `None` leaves it to the listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The whole request, queueing included; a streaming body counts from its last byte.
+    pub request: Option<Duration>,
+    /// From admission to the backend's response headers.
+    pub backend: Option<Duration>,
+}
+
+/// One of a rule's backends.
+pub struct Target {
+    /// What answers.
+    pub backend: Arc<dyn Backend>,
+    /// Its gate, shared by every route that leads to it.
+    pub admission: Arc<Admission>,
+    /// Filters for this backend only, after those of the rule.
+    pub filters: Filters,
+    /// Its share of the requests, in proportion to the sum of all weights.
+    pub weight: u32,
+}
+
+/// Backends by weight.
+#[derive(Debug, Default)]
+pub struct Weighted(Shares<Target>);
+
+// === impl Weighted ===
+
+impl Weighted {
+    /// Backends in the given order. Without any, or with no weight at all, nothing can be picked (500).
+    #[must_use]
+    pub fn new(targets: Vec<Target>) -> Self {
+        Self(Shares::new(targets.into_iter().map(|target| (target.weight, target)).collect()))
+    }
+
+    /// One target at random by weight; `None` if the weights sum to zero.
+    #[must_use]
+    pub fn pick(&self) -> Option<&Target> {
+        self.0.pick(fastrand::u64(..))
+    }
+
+    /// All targets, for listings.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.0.iter()
+    }
+}
+
+impl From<Target> for Weighted {
+    fn from(target: Target) -> Self {
+        Self::new(vec![target])
+    }
+}
+
+// === impl Target ===
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("backend", &self.backend.name()).field("weight", &self.weight).finish()
+    }
+}

@@ -1,0 +1,124 @@
+//! One request under way: what it holds, and the record that is told of it when it ends, however it ends.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::PathAndQuery};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{Peer, stall::Stall, upload::Upload};
+use crate::{Backend, Cause, Generation, admit::Permit, observe::AccessRecord, observe::Ended};
+
+/// One request under way. Its drop is the request's end: it gives back the permit and tells the observer.
+pub(crate) struct Flight {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) started: Instant,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    uri: Uri,
+    /// The Host header, once it was found to be one.
+    pub(crate) host: Option<HeaderValue>,
+    /// The normalised path, if it is not the one that was sent.
+    pub(crate) path: Option<PathAndQuery>,
+    pub(crate) upload: Option<Arc<Upload>>,
+    /// Of the HTTP/2 stream.
+    pub(crate) stall: Option<Arc<Stall>>,
+    /// Kept until the end, so that a generation lives as long as any request that it routed.
+    pub(crate) kept: Option<Arc<Generation>>,
+    /// Its number; 0 before it has one.
+    pub(crate) generation: u64,
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) backend: Option<Arc<dyn Backend>>,
+    pub(crate) permit: Option<Permit>,
+    pub(crate) queue_wait: Duration,
+    pub(crate) first_byte: Option<Duration>,
+    /// Gap that the response body may leave between two of its bytes.
+    pub(crate) body_timeout: Option<Duration>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) bytes_out: u64,
+    pub(crate) ended: Ended,
+}
+
+// === impl Flight ===
+
+impl Flight {
+    pub(crate) fn begin(peer: Arc<Peer>, request: &Request<Incoming>, stall: Option<Arc<Stall>>) -> Box<Self> {
+        peer.begin();
+        // On the heap from the start: a response takes it along through many hands.
+        Box::new(Self {
+            peer,
+            started: Instant::now(),
+            method: request.method().clone(),
+            version: request.version(),
+            uri: request.uri().clone(),
+            host: None,
+            path: None,
+            upload: None,
+            stall,
+            kept: None,
+            generation: 0,
+            route: None,
+            backend: None,
+            permit: None,
+            queue_wait: Duration::ZERO,
+            first_byte: None,
+            body_timeout: None,
+            status: None,
+            cause: None,
+            bytes_out: 0,
+            ended: Ended::ClientLeft,
+        })
+    }
+
+    /// The authority as the client sent it; empty if there is none, or if it was refused.
+    pub(crate) fn host(&self) -> &str {
+        match (self.uri.authority(), &self.host) {
+            (Some(authority), _) => authority.as_str(),
+            (None, Some(host)) => host.to_str().unwrap_or_default(),
+            (None, None) => "",
+        }
+    }
+
+    fn tell(&self, now: Instant) {
+        let record = AccessRecord {
+            listener: &self.peer.shared.config.name,
+            method: &self.method,
+            version: self.version,
+            host: self.host(),
+            path: self.path.as_ref().map_or_else(|| self.uri.path(), PathAndQuery::path),
+            status: self.status,
+            cause: self.cause,
+            route: self.route.as_deref(),
+            backend: self.backend.as_deref().map(Backend::name),
+            generation: self.generation,
+            bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
+            bytes_out: self.bytes_out,
+            queue_wait: self.queue_wait,
+            first_byte: self.first_byte,
+            total: now.saturating_duration_since(self.started),
+            client: self.peer.client,
+            ended: self.ended,
+        };
+        self.peer.shared.observer.request(&record);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        if self.upload.is_some() {
+            self.peer.leaves_unread(false);
+        }
+        let now = Instant::now();
+        self.peer.end(now);
+        // This may run while a panic unwinds, where a second one would end the process.
+        if catch_unwind(AssertUnwindSafe(|| self.tell(now))).is_err() {
+            tracing::error!("the observer of access records panicked");
+        }
+    }
+}

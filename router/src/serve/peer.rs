@@ -1,0 +1,222 @@
+//! One connection as its requests, its socket and the listener's keeper see it together.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use crate::{Error, Observer, TableHandle, error::Cause, listen::ListenerConfig};
+
+/// Looking out for a client's end costs some system calls: only for backends that take longer than this.
+const UNREAD: Duration = Duration::from_millis(250);
+
+/// What all connections of a listener share.
+pub(crate) struct Shared {
+    pub(crate) config: ListenerConfig,
+    pub(crate) table: TableHandle,
+    pub(crate) observer: Arc<dyn Observer>,
+    /// The port clients see: where redirects without a port of their own lead.
+    pub(crate) port: u16,
+    /// Times of connections are milliseconds since then.
+    pub(crate) started: Instant,
+}
+
+/// What the keeper tells a connection. Each order implies those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Order {
+    Run,
+    /// The listener drains: the next response says `Connection: close`, HTTP/2 gets GOAWAY.
+    LastRequest,
+    /// End as soon as nothing is in flight.
+    Close,
+    /// The head of a request took too long: say 408 and end.
+    SlowHead,
+    /// End now.
+    Cut,
+}
+
+/// One connection.
+///
+/// Its times are looked at by the listener's keeper a few times a second, instead of each connection and request
+/// arming timers of its own: the request path only stores into these fields.
+pub(crate) struct Peer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: SocketAddr,
+    order: AtomicU8,
+    waker: AtomicWaker,
+    in_flight: AtomicU32,
+    /// When the connection became idle.
+    idle_since: AtomicU64,
+    /// When the head that is being read began; 0: none is.
+    head_since: AtomicU64,
+    /// When the socket last became full; 0: it takes what we write.
+    blocked_since: AtomicU64,
+    /// Since when a request body is left alone by a backend that works (HTTP/1); 0: none is.
+    unread_since: AtomicU64,
+    /// Whether to look out for the client's end meanwhile.
+    watch_hangup: AtomicBool,
+    /// Heads handed to the service (HTTP/1).
+    heads: AtomicU64,
+    /// The first head whose length is in doubt; 0: none.
+    doubtful: AtomicU64,
+    http1: AtomicBool,
+    /// Given back when the last holder (the connection, or a request of it) is gone.
+    _slot: OwnedSemaphorePermit,
+}
+
+// === impl Peer ===
+
+impl Peer {
+    pub(crate) fn new(shared: Arc<Shared>, client: SocketAddr, slot: OwnedSemaphorePermit) -> Arc<Self> {
+        let now = shared.now();
+        Arc::new(Self {
+            shared,
+            client,
+            order: AtomicU8::new(Order::Run as u8),
+            waker: AtomicWaker::new(),
+            in_flight: AtomicU32::new(0),
+            idle_since: AtomicU64::new(now),
+            head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
+            unread_since: AtomicU64::new(0),
+            watch_hangup: AtomicBool::new(false),
+            heads: AtomicU64::new(0),
+            doubtful: AtomicU64::new(0),
+            http1: AtomicBool::new(true),
+            _slot: slot,
+        })
+    }
+
+    // What the connection and its socket tell.
+
+    pub(crate) fn speaks_http2(&self) {
+        self.http1.store(false, Relaxed);
+    }
+
+    pub(crate) fn reading_head(&self, reading: bool) {
+        self.head_since.store(if reading { self.shared.now() } else { 0 }, Relaxed);
+    }
+
+    pub(crate) fn write_blocked(&self, blocked: bool) {
+        self.blocked_since.store(if blocked { self.shared.now() } else { 0 }, Relaxed);
+    }
+
+    pub(crate) fn watches_hangup(&self) -> bool {
+        self.watch_hangup.load(Relaxed)
+    }
+
+    pub(crate) fn doubt(&self, head: u64) {
+        // The first one counts; the connection does not outlive it.
+        let _ = self.doubtful.compare_exchange(0, head, Relaxed, Relaxed);
+    }
+
+    // What requests tell and ask.
+
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn end(&self, now: Instant) {
+        self.idle_since.store(self.shared.millis(now), Relaxed);
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// A backend works on a request whose body it may not have read; or no longer does.
+    pub(crate) fn leaves_unread(&self, unread: bool) {
+        if self.http1.load(Relaxed) {
+            self.unread_since.store(if unread { self.shared.now() } else { 0 }, Relaxed);
+            self.watch_hangup.store(false, Relaxed);
+        }
+    }
+
+    /// Counts a head of HTTP/1 and refuses it if its length is in doubt.
+    pub(crate) fn next_head(&self) -> Result<(), Error> {
+        let head = self.heads.fetch_add(1, Relaxed) + 1;
+        let doubtful = self.doubtful.load(Relaxed);
+        if doubtful != 0 && head >= doubtful {
+            let detail =
+                "The length of the body is in doubt: send one Content-Length or one Transfer-Encoding, not both";
+            return Err(Error::new(Cause::Malformed, detail));
+        }
+        Ok(())
+    }
+
+    /// Whether a response must say `Connection: close`.
+    pub(crate) fn closing(&self) -> bool {
+        self.order.load(Relaxed) != Order::Run as u8 && self.http1.load(Relaxed)
+    }
+
+    // What the keeper says.
+
+    pub(crate) fn tell(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+            self.waker.wake();
+        }
+    }
+
+    pub(crate) fn listen(&self, waker: &Waker) -> Order {
+        let order = self.order();
+        if order == Order::Cut {
+            return order;
+        }
+        self.waker.register(waker);
+        // Looked at again, since an order given before the registration woke nobody.
+        self.order()
+    }
+
+    fn order(&self) -> Order {
+        match self.order.load(Relaxed) {
+            0 => Order::Run,
+            1 => Order::LastRequest,
+            2 => Order::Close,
+            3 => Order::SlowHead,
+            _ => Order::Cut,
+        }
+    }
+
+    /// What this connection's times call for.
+    pub(crate) fn due(&self, now: Instant) -> Order {
+        let limits = &self.shared.config.limits;
+        let now = self.shared.millis(now);
+        let over =
+            |since: u64, limit: Duration| since != 0 && u128::from(now.saturating_sub(since)) >= limit.as_millis();
+        let patience = if limits.request_timeout.is_zero() { limits.idle_timeout } else { limits.request_timeout };
+        if over(self.blocked_since.load(Relaxed), patience) {
+            return Order::Cut;
+        }
+        if self.in_flight.load(Relaxed) > 0 {
+            if over(self.unread_since.load(Relaxed), UNREAD) && !self.watch_hangup.swap(true, Relaxed) {
+                self.waker.wake();
+            }
+            return Order::Run;
+        }
+        let (idle_since, head_since) = (self.idle_since.load(Relaxed), self.head_since.load(Relaxed));
+        if head_since == 0 {
+            return if over(idle_since, limits.idle_timeout) { Order::Close } else { Order::Run };
+        }
+        // A pipelined head may have begun long before its turn came.
+        if over(head_since.max(idle_since), limits.header_read_timeout) { Order::SlowHead } else { Order::Run }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn now(&self) -> u64 {
+        self.millis(Instant::now())
+    }
+
+    /// Never zero, which means "not".
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}

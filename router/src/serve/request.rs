@@ -1,0 +1,197 @@
+//! A request, as a straight list of steps.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, Uri, Version,
+    header::HOST,
+    request::Parts,
+    uri::{Authority, PathAndQuery},
+};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{
+    Action, Target, call::call, download::Download, finish, flight::Flight, hop, peer::Peer, refuse::refuse,
+    respond::respond, stall::Stall, upload::Upload,
+};
+use crate::{
+    Body, CallContext, Cause, Error,
+    route::{self, RequestKey},
+};
+
+/// Answers one request. What goes wrong becomes a response here, a panic included.
+pub(crate) async fn answer(
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+    stall: Option<Arc<Stall>>,
+) -> Result<Response<Download>, Infallible> {
+    let mut flight = Flight::begin(peer, &request, stall);
+    let outcome = {
+        let mut steps = pin!(steps(&mut flight, request));
+        // As `catch_unwind` of futures-util does, but without moving the steps into a wrapper.
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| steps.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(outcome)) => Poll::Ready(Ok(outcome)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        })
+        .await
+    };
+    let outcome = outcome.unwrap_or_else(|panic| {
+        super::report_panic(&*panic, &flight);
+        Err(Error::new(Cause::Internal, "The request could not be answered because of a fault in the host"))
+    });
+    Ok(match outcome {
+        Ok(response) => finish::finish(response, flight),
+        Err(error) => {
+            flight.cause = Some(error.cause);
+            // Nothing is called any more, so nothing is held any more.
+            flight.permit = None;
+            finish::finish(respond(&error), flight)
+        }
+    })
+}
+
+async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+    let peer = Arc::clone(&flight.peer);
+    let limits = &peer.shared.config.limits;
+    let (mut parts, incoming) = request.into_parts();
+
+    if parts.version < Version::HTTP_2 {
+        peer.next_head()?;
+    }
+    let seen = refuse(&parts, limits.header_count)?;
+    let hop = seen.hop;
+    flight.host = seen.host.cloned();
+    normalise(&mut parts, flight)?;
+    if flight.host.is_none() {
+        say_host(&mut parts)?;
+    }
+
+    let generation = peer.shared.table.current();
+    let key = RequestKey {
+        host: flight.host(),
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        method: &parts.method,
+        headers: &parts.headers,
+    };
+    let found = generation.table.find(&key);
+    flight.generation = generation.number;
+    let found =
+        found.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
+    flight.route = Some(Arc::clone(found.route));
+    let action: &Action = found.action;
+
+    if let Some(redirect) = action.filters.redirect(&parts, found.matched, false, peer.shared.port) {
+        return redirect;
+    }
+    if hop {
+        hop::remove(&mut parts.headers);
+    }
+    action.filters.apply_request(&mut parts, found.matched)?;
+    let target = action.backends.pick().ok_or_else(no_backend)?;
+    flight.backend = Some(Arc::clone(&target.backend));
+    if let Some(redirect) = target.filters.redirect(&parts, found.matched, false, peer.shared.port) {
+        return redirect;
+    }
+    target.filters.apply_request(&mut parts, found.matched)?;
+    let body = upload(incoming, limits.body_bytes, flight)?;
+
+    let timeout = non_zero(action.timeouts.request.unwrap_or(limits.request_timeout));
+    let deadline = timeout.and_then(|timeout| flight.started.checked_add(timeout));
+    flight.body_timeout = timeout;
+    admit(target, deadline, flight).await?;
+
+    let context = CallContext { client: peer.client, tls: false, deadline, route: Arc::clone(found.route) };
+    let request = Request::from_parts(parts, body);
+    let mut response = call(&*target.backend, request, context, &action.timeouts, flight).await?;
+    target.filters.apply_response(response.headers_mut());
+    action.filters.apply_response(response.headers_mut());
+    finish::check(&mut response)?;
+    flight.kept = Some(generation);
+    Ok(response)
+}
+
+/// Replaces the path by its normal form, which is what is matched and what the backend sees. The query stays as it is.
+fn normalise(parts: &mut Parts, flight: &mut Flight) -> Result<(), Error> {
+    let path = match route::normalise(parts.uri.path()) {
+        Ok(Cow::Borrowed(_)) => return Ok(()),
+        Ok(Cow::Owned(path)) => path,
+        Err(refused) => return Err(Error::new(Cause::Malformed, refused.to_string())),
+    };
+    let path_and_query = match parts.uri.query() {
+        None => path,
+        Some(query) => [path.as_str(), "?", query].concat(),
+    };
+    let path_and_query = PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).map_err(invalid_path)?;
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.path_and_query = Some(path_and_query.clone());
+    flight.path = Some(path_and_query);
+    parts.uri = Uri::from_parts(uri).map_err(invalid_path)?;
+    Ok(())
+}
+
+fn invalid_path(error: impl Into<http::Error>) -> Error {
+    Error::new(Cause::Malformed, format!("The path is not valid: {}", error.into()))
+}
+
+/// Whatever the protocol and the form of the target, `Host` says the authority: to matches, filters and backends.
+fn say_host(parts: &mut Parts) -> Result<(), Error> {
+    if let Some(authority) = parts.uri.authority().map(Authority::as_str) {
+        let host = HeaderValue::from_str(authority)
+            .map_err(|_| Error::new(Cause::Malformed, "The authority is not a host with an optional port"))?;
+        parts.headers.insert(HOST, host);
+    }
+    Ok(())
+}
+
+fn no_backend() -> Error {
+    Error::new(Cause::NoBackend, "The route matched, but none of its backends exists or has any weight")
+}
+
+fn upload(incoming: Incoming, limit: Option<u64>, flight: &mut Flight) -> Result<Body, Error> {
+    if incoming.is_end_stream() {
+        return Ok(Body::empty());
+    }
+    let announced = incoming.size_hint().lower();
+    if let Some(limit) = limit
+        && announced > limit
+    {
+        let detail = format!("The body has {announced} bytes; at most {limit} are allowed");
+        return Err(Error::new(Cause::BodyTooLarge, detail));
+    }
+    let (upload, body) = Upload::wrap(incoming, limit, flight.started);
+    flight.upload = Some(upload);
+    Ok(Body::boxed(body))
+}
+
+async fn admit(target: &Target, deadline: Option<Instant>, flight: &mut Flight) -> Result<(), Error> {
+    let permit = match target.admission.try_admit() {
+        Some(permit) => permit,
+        None => {
+            let asked = Instant::now();
+            let admitted = target.admission.admit(deadline).await;
+            flight.queue_wait = asked.elapsed();
+            admitted?
+        }
+    };
+    flight.permit = Some(permit);
+    Ok(())
+}
+
+/// A timeout of zero is none, as in Gateway API.
+fn non_zero(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}

@@ -1,0 +1,105 @@
+//! Picks one of several by weight.
+
+/// Alternatives with weights (Gateway API `BackendRef.weight`: an item's share is its weight over the sum of all).
+#[derive(Clone, Debug)]
+pub(super) struct Shares<T> {
+    /// Each with the sum of the weights up to and with it. Rises, so an item of weight zero never is the first above a point.
+    items: Vec<(u64, T)>,
+    total: u64,
+}
+
+// === impl Shares ===
+
+impl<T> Shares<T> {
+    /// The alternatives in their order. Those of weight zero stay in the list and are never picked.
+    #[must_use]
+    pub(super) fn new(items: Vec<(u32, T)>) -> Self {
+        let mut total = 0;
+        let items = items
+            .into_iter()
+            .map(|(weight, item)| {
+                total += u64::from(weight);
+                (total, item)
+            })
+            .collect();
+        Self { items, total }
+    }
+
+    /// The item that `r` falls on: for `r` even over all `u64`, each item in proportion to its weight. `None` if there is
+    /// none with a weight. Logarithmic in the number of items.
+    #[must_use]
+    pub(super) fn pick(&self, r: u64) -> Option<&T> {
+        // The high half of the product is `r` scaled to 0..total, evenly and without a division.
+        let point = ((u128::from(r) * u128::from(self.total)) >> u64::BITS) as u64;
+        let index = self.items.partition_point(|(sum, _)| *sum <= point);
+        self.items.get(index).map(|(_, item)| item)
+    }
+
+    /// Every item, picked or not, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|(_, item)| item)
+    }
+}
+
+impl<T> Default for Shares<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), total: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PICKS: u32 = 100_000;
+
+    fn shares(weights: &[u32]) -> Vec<f64> {
+        let weighted = Shares::new(weights.iter().copied().zip(0..).collect());
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut counts = vec![0_u32; weights.len()];
+        for _ in 0..PICKS {
+            let picked: &usize = weighted.pick(random.u64(..)).expect("a weight above zero");
+            counts[*picked] += 1;
+        }
+        counts.into_iter().map(|count| f64::from(count) / f64::from(PICKS)).collect()
+    }
+
+    #[test]
+    fn shares_follow_the_weights() {
+        let thousand: Vec<u32> = (0..1000).map(|weight| weight % 7).collect();
+        let tables: [(&str, &[u32]); 8] = [
+            ("httproute-weight: 70, 30, 0", &[70, 30, 0]),
+            ("equal", &[1, 1, 1, 1]),
+            ("a canary", &[99, 1]),
+            ("only one", &[5]),
+            ("zero first and last", &[0, 3, 0, 1, 0]),
+            ("the largest weights", &[1_000_000, 1_000_000, 500_000]),
+            ("no overflow", &[u32::MAX, u32::MAX]),
+            ("many", &thousand),
+        ];
+        for (name, weights) in tables {
+            let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+            for (weight, share) in weights.iter().zip(shares(weights)) {
+                let wanted = f64::from(*weight) / total as f64;
+                assert!((share - wanted).abs() < 0.01, "{name}: {share} instead of {wanted}");
+                assert!(*weight > 0 || share == 0.0, "{name}: weight zero was picked");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_pick() {
+        assert_eq!(Shares::<()>::default().pick(1), None);
+        assert_eq!(Shares::<()>::new(vec![]).pick(u64::MAX), None);
+        assert_eq!(Shares::new(vec![(0, 'a'), (0, 'b')]).pick(0), None, "httproute-all-backends-weight-zero");
+    }
+
+    #[test]
+    fn the_ends_of_the_range() {
+        let weighted = Shares::new(vec![(0, 'a'), (1, 'b'), (2, 'c'), (0, 'd')]);
+        assert_eq!((weighted.pick(0), weighted.pick(u64::MAX)), (Some(&'b'), Some(&'c')));
+        assert_eq!(weighted.pick(u64::MAX / 3), Some(&'b'));
+        assert_eq!(weighted.pick(u64::MAX / 3 + 1), Some(&'c'));
+        assert_eq!(weighted.iter().collect::<String>(), "abcd");
+    }
+}

@@ -1,0 +1,26 @@
+;; The cheapest WASI 0.2 guest, for measuring the host itself: 200 "hello\n".
+(module
+  (import "wasi:http/types@0.2.12" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.12" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
+  (import "wasi:http/types@0.2.12" "[method]outgoing-response.body" (func $body (param i32 i32)))
+  (import "wasi:http/types@0.2.12" "[static]response-outparam.set"
+    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.12" "[method]outgoing-body.write" (func $write (param i32 i32)))
+  (import "wasi:http/types@0.2.12" "[static]outgoing-body.finish" (func $finish (param i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.12" "[method]output-stream.blocking-write-and-flush"
+    (func $put (param i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.12" "[resource-drop]output-stream" (func $drop_stream (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 1024) "hello\n")
+  ;; return areas: 0 (body), 16 (stream), 32 (write), 64 (finish)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+  (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $req i32) (param $out i32)
+    (local $resp i32)
+    (local.set $resp (call $response (call $fields)))
+    (call $body (local.get $resp) (i32.const 0))
+    (call $set (local.get $out) (i32.const 0) (local.get $resp)
+      (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (call $write (i32.load (i32.const 4)) (i32.const 16))
+    (call $put (i32.load (i32.const 20)) (i32.const 1024) (i32.const 6) (i32.const 32))
+    (call $drop_stream (i32.load (i32.const 20)))
+    (call $finish (i32.load (i32.const 4)) (i32.const 0) (i32.const 0) (i32.const 64))))

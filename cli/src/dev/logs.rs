@@ -24,7 +24,8 @@ pub(super) fn start(screen: Screen) {
     // A filter that does not say what it surely refuses is asked for every span of every host call that a guest makes:
     // without this hint that was a fifth of a call's time.
     let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let not_guests = filter_fn(|metadata| metadata.target() != GUEST).with_max_level_hint(most);
+    let not_guests = filter_fn(move |metadata| *metadata.level() <= most && metadata.target() != GUEST);
+    let not_guests = not_guests.with_max_level_hint(most);
     let own = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never)

@@ -70,7 +70,7 @@ async fn http2_says_the_authority_as_host() {
     let mut response = response.await.unwrap();
     assert_eq!(response.status(), 200);
     let text = response.body_mut().data().await.unwrap().unwrap();
-    assert_eq!(text, "POST /x.?y [host=h.example:81; te=trailers] ab on test/route-/");
+    assert_eq!(text, "POST /x.?y [host=h.example:81; te=trailers] ab from 127.0.0.1");
     drop(response);
     let record = server.records.only().await;
     assert_eq!((record.host.as_str(), record.path.as_str(), record.bytes_in), ("h.example:81", "/x.", 2));

@@ -165,7 +165,8 @@ async fn drive(
         match next {
             Either::Left(ended) => {
                 served += 1;
-                let leaks = served % LEAK_CHECK == 0 && accessor.with(|mut access| access.get().leaks(calls.len()));
+                let leaks =
+                    served.is_multiple_of(LEAK_CHECK) && accessor.with(|mut access| access.get().leaks(calls.len()));
                 if leaks || matches!(ended?, Ended::Unwanted) {
                     retired.store(true, Relaxed);
                 }

@@ -218,7 +218,7 @@ async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration
     let asked = Instant::now();
     let admitted = target.admission.admit(deadline).await;
     *waited = asked.elapsed();
-    Ok(admitted?)
+    admitted
 }
 
 /// A timeout of zero is none, as in Gateway API.

@@ -3,6 +3,7 @@
 
 pub mod artifact;
 pub mod conditions;
+pub mod control;
 pub mod deployment;
 pub mod duration;
 pub mod host;

@@ -4,14 +4,23 @@
 //! The controllers hold a [`Hosts`] and read [`HostEvent`]s from its channel. Events of one host come in their order, and a
 //! stream that was replaced by a newer one of the same pod says nothing more.
 
+mod authority;
 mod hub;
+mod identity;
+mod message;
 mod report;
+mod server;
+mod tls;
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
 pub use self::{
+    authority::{Authority, AuthorityError, Material, Renewal},
     hub::Hosts,
+    identity::{Identify, Identity, Refusal, TokenReviewer, TokenRules},
     report::{ListenerReport, Report, ShareReport, ShareState},
+    server::serve,
+    tls::{Certificates, TlsError},
 };
 
 /// Which host: the name of its pod.

@@ -16,6 +16,8 @@ pub struct Report {
     pub listeners: BTreeMap<String, ListenerReport>,
     /// The host has been told to stop (SIGTERM) and drains, or is about to.
     pub leaving: bool,
+    /// Why the newest snapshot could not be read and the one before is followed on.
+    pub refused: Option<String>,
 }
 
 /// How far a share is.

@@ -2,13 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod plan {
+    mod deployments;
+    mod endpoints;
     mod fleet;
     mod placement;
+    mod ports;
     mod properties;
     mod rollouts;
     mod routes;
     mod services;
     mod shared;
     mod support;
+    mod tables;
     mod workloads;
 }

@@ -124,18 +124,21 @@ pub fn deployment_step(facts: &DeploymentFacts<'_>) -> DeploymentStep {
         step.previous = numbers.previous;
     }
     let own: BTreeSet<HostId> = facts.workloads.iter().map(|it| it.host.clone()).collect();
-    // Its own hosts first: a new revision on the hosts of the old one changes no endpoint.
-    let near = if own.is_empty() { facts.near } else { Some(&own) };
-    let lost: BTreeSet<&HostId> =
-        facts.hosts.iter().filter(|it| it.state == HostState::Lost).map(|it| &it.id).collect();
-    let known: BTreeSet<&HostId> = facts.hosts.iter().map(|it| &it.id).collect();
-    let gone = |host: &HostId| lost.contains(host) || !known.contains(host);
+    let alive: BTreeSet<&HostId> = (facts.hosts.iter())
+        .filter(|it| it.state != HostState::Lost && own.contains(&it.id))
+        .map(|it| &it.id)
+        .collect();
+    let gone = |host: &HostId| !alive.contains(host);
     let seed = facts.name.to_string();
     for state in states.iter().filter(|it| !step.delete.contains(&it.revision)) {
         let replicas = rollout.of(&state.revision);
         let template = facts.replica_sets.iter().find(|it| it.revision == state.revision).and_then(|it| it.template);
         let template = if wanted == Some(state.revision.as_str()) { None } else { template };
-        let spread = Spread { near, ..Spread::of(template.unwrap_or(&facts.spec.template.spec), &seed) };
+        let spread = Spread {
+            own: Some(&own),
+            near: facts.near,
+            ..Spread::of(template.unwrap_or(&facts.spec.template.spec), &seed)
+        };
         let held: BTreeMap<HostId, Held> = (facts.workloads.iter())
             .filter(|it| it.revision == state.revision)
             .map(|it| (it.host.clone(), Held { replicas: it.replicas, ready: it.ready }))
@@ -159,16 +162,12 @@ pub fn deployment_step(facts: &DeploymentFacts<'_>) -> DeploymentStep {
         }));
         step.replica_sets.push(WantedReplicaSet { revision: state.revision.clone(), number: state.number, replicas });
     }
-    if replicas_of(facts) == 0 || step.replica_sets.iter().all(|it| it.replicas == 0) {
+    if step.replica_sets.iter().all(|it| it.replicas == 0) {
         // Nothing was placed, so nobody has counted the hosts.
         let spread = Spread::of(&facts.spec.template.spec, &seed);
         step.selected = placement::place(0, &BTreeMap::new(), facts.hosts, &spread).selected;
     }
     step
-}
-
-fn replicas_of(facts: &DeploymentFacts<'_>) -> u32 {
-    facts.spec.replicas.unwrap_or(1)
 }
 
 /// The wanted revision, unless it would be new and changes wait.

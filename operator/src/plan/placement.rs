@@ -31,8 +31,10 @@ pub struct Spread<'a> {
     pub environment: Option<&'a str>,
     /// Rules beyond an even spread over hosts and zones.
     pub topology: &'a [TopologySpread],
-    /// Hosts that are better than others of the same load: those of the other workloads behind the same Services, since a
-    /// request can be routed to any of them on the host where it comes in.
+    /// Hosts that have another revision of it, which are the best where all is equal: then no endpoint changes.
+    pub own: Option<&'a BTreeSet<HostId>>,
+    /// Hosts that are the next best: those of the other workloads behind the same Services, since a request can be routed to
+    /// any of them on the host where it comes in.
     pub near: Option<&'a BTreeSet<HostId>>,
     /// Tells deployments apart where all else is equal, so that not all of them choose the same host: such as
     /// `namespace/deployment`.
@@ -59,6 +61,7 @@ impl<'a> Spread<'a> {
             pin: spec.host_id.as_deref(),
             environment: spec.environment.as_deref(),
             topology: &spec.topology_spread,
+            own: None,
             near: None,
             seed,
         }
@@ -99,8 +102,6 @@ pub fn place(replicas: u32, current: &BTreeMap<HostId, Held>, hosts: &[HostView]
         slots.push(Slot::new(host, current.get(&host.id).copied().unwrap_or_default(), domain, spread));
     }
     let selected = count(slots.len());
-    // Names make it independent of the order in which hosts come.
-    slots.sort_by(|a, b| a.host.id.cmp(&b.host.id));
     let unplaced = match rule {
         Some(rule) => by_domain(replicas, &mut slots, rule),
         None => fill(replicas, &mut slots.iter_mut().collect::<Vec<_>>()),
@@ -117,12 +118,14 @@ struct Slot<'a> {
     /// The most that it can hold.
     limit: u32,
     goal: u32,
-    near: bool,
+    /// 0 is the best.
+    distance: u8,
     tie: u64,
 }
 
 impl<'a> Slot<'a> {
     fn new(host: &'a HostView, held: Held, domain: &'a str, spread: &Spread<'_>) -> Self {
+        let has = |it: Option<&BTreeSet<HostId>>| it.is_some_and(|it| it.contains(&host.id));
         let free = host.capacity.map_or(u32::MAX, |it| it.saturating_sub(host.used));
         Self {
             host,
@@ -130,17 +133,17 @@ impl<'a> Slot<'a> {
             held,
             limit: held.replicas.saturating_add(free),
             goal: 0,
-            near: spread.near.is_some_and(|it| it.contains(&host.id)),
+            distance: if has(spread.own) { 0 } else { 2 - u8::from(has(spread.near)) },
             tie: tie(spread.seed, host.id.as_str()),
         }
     }
 
     /// Which host gets one more among those of the same level, the smallest first: one that has it already (else something
     /// moves) and serves it, one near what belongs together, one with more free room. The last is the same each time and
-    /// differs from deployment to deployment.
-    fn rank(&self, level: u32) -> (bool, bool, bool, u64, u64) {
+    /// differs from deployment to deployment, in whatever order hosts come.
+    fn rank(&self, level: u32) -> (bool, bool, u8, u64, u64, &'a HostId) {
         let has = self.held.replicas > level;
-        (!has, !(has && self.held.ready > level), !self.near, self.load(), self.tie)
+        (!has, !(has && self.held.ready > level), self.distance, self.load(), self.tie, &self.host.id)
     }
 
     /// How full the host is: the part of its capacity that is in use where there is a limit.

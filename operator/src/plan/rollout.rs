@@ -210,6 +210,12 @@ fn roll(pace: &Pace, all: &mut [Entry], new: usize) {
         let excess = all[new].replicas.saturating_sub(pace.replicas);
         all[new].shrink(excess);
     }
+    if let Some(old) = (0..all.len()).rev().find(|at| *at != new && all[*at].replicas > 0) {
+        // Nor may its part keep the old ones from being as many as must serve: as far as it does not serve, it gives way.
+        let could_serve = total(all) - u64::from(all[new].unavailable());
+        let more = least(min_available.saturating_sub(could_serve), u32::MAX - all[old].replicas);
+        all[old].replicas += more;
+    }
 
     // What cannot serve leaves first, but only what would not be missed if everything new were to get ready: all may look
     // unready for a moment, such as after a restart.
@@ -226,6 +232,8 @@ fn roll(pace: &Pace, all: &mut [Entry], new: usize) {
         spare -= u64::from(gone);
     }
 
+    let excess = least(total(all).saturating_sub(max_total), all[new].unavailable());
+    all[new].replicas -= excess;
     let room = max_total.saturating_sub(total(all));
     let more = least(room, pace.replicas - all[new].replicas);
     all[new].replicas += more;
@@ -253,7 +261,7 @@ fn scale(pace: &Pace, all: &mut [Entry]) {
     }
 }
 
-/// Adds replicas in proportion to what each has; what cannot be divided goes to the newest.
+/// Adds replicas in proportion to what each has; what cannot be divided goes to the largest, the newer of equal ones.
 fn share_out(all: &mut [Entry], more: u64) {
     let sum = total(all);
     let mut rest = more;
@@ -264,8 +272,7 @@ fn share_out(all: &mut [Entry], more: u64) {
             rest -= u64::from(part);
         }
     }
-    let largest = all.iter().rposition(|it| it.replicas > 0).or(all.len().checked_sub(1));
-    if let Some(it) = largest.and_then(|at| all.get_mut(at)) {
+    if let Some(it) = all.iter_mut().max_by_key(|it| it.replicas) {
         it.replicas = it.replicas.saturating_add(least(rest, u32::MAX));
     }
 }

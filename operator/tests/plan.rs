@@ -3,6 +3,7 @@
 
 mod plan {
     mod deployments;
+    mod drains;
     mod endpoints;
     mod fleet;
     mod placement;
@@ -12,6 +13,7 @@ mod plan {
     mod routes;
     mod services;
     mod shared;
+    mod statuses;
     mod support;
     mod tables;
     mod workloads;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
     no_spec,
     status = "HostStatus",
     derive = "PartialEq",
+    shortname = "wh",
     category = "wasmcloud",
     doc = "A process that runs components.",
     printcolumn(name = "HOSTID", type_ = "string", json_path = ".hostId"),

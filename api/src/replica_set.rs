@@ -18,6 +18,7 @@ use crate::workload::WorkloadSpec;
     namespaced,
     status = "WorkloadReplicaSetStatus",
     derive = "PartialEq",
+    shortname = "wrs",
     category = "wasmcloud",
     doc = "One revision of a deployment.",
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.replicas.current"),
@@ -36,6 +37,7 @@ pub struct WorkloadReplicaSetSpec {
 
 /// What a Workload is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::template)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadTemplate {
     /// Labels of the Workloads that are made.

@@ -8,7 +8,7 @@
 //! For each deployment, when it, its ReplicaSets, Workloads, ConfigMaps or Secrets, or a host changes:
 //! 1. [`resolve_deployment`]: references resolved, the revision named, the routes known ([`Resolved`]);
 //!    [`resolve_replica_set`] for older revisions that still run. Keep these, they are shared by `Arc`.
-//! 2. [`Tables::set_deployment`] with [`Resolved::routing`] (and [`Tables::set_service`], [`Tables::set_route`] for those):
+//! 2. [`Tables::set_deployment`] with [`Resolved::routing`] ([`routing_in_force`] while revisions change; and [`Tables::set_service`], [`Tables::set_route`] for those):
 //!    says which deployments' hosts need a new snapshot and which Services' slices have to be looked at ([`Affected`]).
 //! 3. [`deployment_step`]: the ReplicaSets and Workloads that there should be, and the Workloads that should leave. It is
 //!    [`revisions()`], [`rollout::step`], then for each revision [`placement::place`] (the goal) and [`placement::settle`]
@@ -70,7 +70,7 @@ pub use self::{
     options::{Options, ServicePort},
     placement::{Held, Placement, Spread},
     ports::Ports,
-    resolve::{Resolved, Source, Values, resolve_deployment, resolve_replica_set, resolve_workload},
+    resolve::{Resolved, Source, Values, resolve_deployment, resolve_replica_set, resolve_workload, routing_in_force},
     revisions::{RevisionView, Revisions, revisions},
     rollout::{Pace, Phase},
     routes::Routing,

@@ -11,6 +11,7 @@ mod plan {
     mod properties;
     mod rollouts;
     mod routes;
+    mod scale;
     mod services;
     mod shared;
     mod statuses;

@@ -84,6 +84,18 @@ pub fn resolve_replica_set(
     resolved
 }
 
+/// What a deployment routes while revisions give way to each other: what its template says, unless that names a component
+/// that a revision which still serves does not have. Then the routes of that revision stay until it is gone.
+/// `serving` are the other revisions that serve, the newest first.
+#[must_use]
+pub fn routing_in_force<'a>(wanted: &'a Resolved, serving: impl IntoIterator<Item = &'a Resolved>) -> &'a Arc<Routing> {
+    let has_all = |it: &Resolved| {
+        let has = |name: &str| it.share.as_ref().is_none_or(|it| it.components.iter().any(|it| it.name == name));
+        wanted.routing.components().all(has)
+    };
+    serving.into_iter().find(|it| !has_all(it)).map_or(&wanted.routing, |it| &it.routing)
+}
+
 fn resolve(unit: Unit<'_>, values: &dyn Values) -> Resolved {
     let mut findings = Findings::default();
     let resolved = workload::resolve(&unit, values, &mut findings);

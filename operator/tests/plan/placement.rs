@@ -32,6 +32,8 @@ fn replicas_are_even_and_stay_where_they_are() {
         ("scale out fills the emptier", "h1 h2 h3", "h1:2 h2:1 h3:1", 6, "h1:2 h2:2 h3:2"),
         ("scale in takes from the fuller", "h1 h2 h3", "h1:2 h2:3 h3:2", 6, "h1:2 h2:2 h3:2"),
         ("scale in takes what is not ready", "h1 h2 h3", "h1:1 h2:1/0 h3:1", 2, "h1:1 h3:1"),
+        ("wherever that is", "h1 h2 h3", "h1:1/0 h2:1 h3:1", 2, "h2:1 h3:1"),
+        ("also here", "h1 h2 h3", "h1:1 h2:1 h3:1/0", 2, "h1:1 h2:1"),
         ("a new host gets its part", "h1 h2 h3", "h1:3 h2:3", 6, "h1:2 h2:2 h3:2"),
         ("a lost host's part goes to the others", "h1 h2", "h1:2 h2:2 h3:2", 6, "h1:3 h2:3"),
         ("nothing wanted", "h1 h2", "h1:2 h2:2", 0, ""),
@@ -56,6 +58,9 @@ fn zones_are_even_where_hosts_are() {
     // Hosts come before zones: with three in one zone and one in the other, each has one.
     let placed = place(4, &BTreeMap::new(), &hosts("h1/a h2/a h3/a h4/b"), &Spread::default());
     assert_eq!(text(&placed.shares), "h1:1 h2:1 h3:1 h4:1");
+    // One more goes to the zone that has the least.
+    let placed = place(5, &BTreeMap::new(), &hosts("h1/a h2/a h3/a h4/b"), &Spread::default());
+    assert_eq!(text(&placed.shares), "h1:1 h2:1 h3:1 h4:2");
 }
 
 #[test]

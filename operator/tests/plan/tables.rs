@@ -11,7 +11,7 @@ use penstock_api::{
 };
 use penstock_operator::plan::{
     Affected, Finding, HostShare, Name, Objects, Resolved, ServicePort, TableOptions, Tables, asks_the_same,
-    resolve_deployment, resolve_workload, snapshot_for,
+    resolve_deployment, resolve_workload, routing_in_force, snapshot_for,
 };
 use proptest::prelude::*;
 
@@ -263,6 +263,21 @@ fn what_a_template_refers_to_is_known() {
     .collect();
     let resolved = resolve_deployment(&it, &known);
     assert_eq!(resolved.share.unwrap().replicas, 0);
+}
+
+#[test]
+fn routes_to_a_new_component_wait_for_it() {
+    let resolved = |component: &str| {
+        let yaml = deployment("a", "http: {routes: [{component: REPLACED}]},", "");
+        let yaml = yaml.replace("name: main", &format!("name: {component}")).replace("REPLACED", component);
+        let Object::WorkloadDeployment(it) = one(&yaml) else { panic!("a deployment") };
+        resolve_deployment(&it, &Objects::default())
+    };
+    let (old, new) = (resolved("old"), resolved("new"));
+    assert!(Arc::ptr_eq(routing_in_force(&new, [&old]), &old.routing), "the old one serves still");
+    assert!(Arc::ptr_eq(routing_in_force(&new, []), &new.routing), "it is gone");
+    let same = resolved("new");
+    assert!(Arc::ptr_eq(routing_in_force(&new, [&same]), &new.routing), "the old one can serve the new routes");
 }
 
 proptest! {

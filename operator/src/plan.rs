@@ -118,7 +118,7 @@ pub fn plan(objects: &Objects, options: &Options<'_>) -> Plan {
             None => drop(plan.kept_out.insert(unit.deployment())),
         }
         let routing = Routing::new(&unit, &resolved.http, &mut findings);
-        dirty.extend(tables.put_deployment(&unit.name(), Some(Arc::new(routing)), &mut affected));
+        dirty.extend(tables.put_deployment(&unit.name(), Some(&Arc::new(routing)), &mut affected));
     }
     for (name, it) in &objects.services {
         tables.put_service(name, Some(it.clone()), options.service_address);

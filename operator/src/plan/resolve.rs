@@ -53,14 +53,14 @@ impl Resolved {
 #[must_use]
 pub fn resolve_deployment(deployment: &WorkloadDeployment, values: &dyn Values) -> Resolved {
     let name = unit::name_of(&deployment.metadata);
-    resolve(unit::of_deployment(&name, deployment), values)
+    resolve(&unit::of_deployment(&name, deployment), values)
 }
 
 /// A Workload that no ReplicaSet owns.
 #[must_use]
 pub fn resolve_workload(workload: &Workload, values: &dyn Values) -> Resolved {
     let name = unit::name_of(&workload.metadata);
-    resolve(unit::of_workload(&name, workload), values)
+    resolve(&unit::of_workload(&name, workload), values)
 }
 
 /// A revision's template, for shares that run it already. ConfigMaps and Secrets have the values that they have now, as for
@@ -76,7 +76,7 @@ pub fn resolve_replica_set(
     let mut unit = unit::of_deployment(&name, deployment);
     unit.spec = &set.spec.template.spec;
     unit.marks = [Some(&set.spec.template.labels), Some(&set.spec.template.annotations)];
-    let mut resolved = resolve(unit, values);
+    let mut resolved = resolve(&unit, values);
     if let Some(share) = resolved.share.as_mut().map(Arc::make_mut) {
         share.revision = revision.to_owned();
         share.id = names::share_id(&name, revision);
@@ -96,13 +96,13 @@ pub fn routing_in_force<'a>(wanted: &'a Resolved, serving: impl IntoIterator<Ite
     serving.into_iter().find(|it| !has_all(it)).map_or(&wanted.routing, |it| &it.routing)
 }
 
-fn resolve(unit: Unit<'_>, values: &dyn Values) -> Resolved {
+fn resolve(unit: &Unit<'_>, values: &dyn Values) -> Resolved {
     let mut findings = Findings::default();
-    let resolved = workload::resolve(&unit, values, &mut findings);
+    let resolved = workload::resolve(unit, values, &mut findings);
     let share = resolved.share.map(|it| Arc::new(Share { replicas: 0, ..it }));
     let deployment = unit.name();
     let sources = sources(unit.spec, &deployment.namespace);
-    let routing = Arc::new(Routing::new(&unit, &resolved.http, &mut findings));
+    let routing = Arc::new(Routing::new(unit, &resolved.http, &mut findings));
     Resolved { deployment, share, routing, sources, findings: findings.sorted() }
 }
 

@@ -203,15 +203,8 @@ fn roll(pace: &Pace, all: &mut [Entry], new: usize) {
     let max_total = u64::from(pace.replicas) + u64::from(pace.max_surge);
     let excess = all[new].replicas.saturating_sub(pace.replicas);
     all[new].shrink(excess);
-    let olds = all.iter().enumerate().any(|(at, it)| at != new && it.replicas > 0);
-    if olds && total(all) < u64::from(pace.replicas) {
-        // It was scaled out on the way: each revision takes its part, since the new one may never get ready.
-        share_out(all, max_total - total(all));
-        let excess = all[new].replicas.saturating_sub(pace.replicas);
-        all[new].shrink(excess);
-    }
     if let Some(old) = (0..all.len()).rev().find(|at| *at != new && all[*at].replicas > 0) {
-        // Nor may its part keep the old ones from being as many as must serve: as far as it does not serve, it gives way.
+        // It may have been scaled out on the way: the old one gets what must serve as far as the new one does not.
         let could_serve = total(all) - u64::from(all[new].unavailable());
         let more = least(min_available.saturating_sub(could_serve), u32::MAX - all[old].replicas);
         all[old].replicas += more;
@@ -265,12 +258,11 @@ fn scale(pace: &Pace, all: &mut [Entry]) {
 fn share_out(all: &mut [Entry], more: u64) {
     let sum = total(all);
     let mut rest = more;
-    if sum > 0 {
-        for it in all.iter_mut() {
-            let part = least(more * u64::from(it.replicas) / sum, u32::MAX - it.replicas);
-            it.replicas += part;
-            rest -= u64::from(part);
-        }
+    for it in all.iter_mut() {
+        let part = (more * u64::from(it.replicas)).checked_div(sum).unwrap_or(0);
+        let part = least(part, u32::MAX - it.replicas);
+        it.replicas += part;
+        rest -= u64::from(part);
     }
     if let Some(it) = all.iter_mut().max_by_key(|it| it.replicas) {
         it.replicas = it.replicas.saturating_add(least(rest, u32::MAX));
@@ -286,12 +278,10 @@ fn take_back(all: &mut [Entry], less: u64) {
         rest -= u64::from(gone);
     }
     let (sum, less) = (total(all), rest);
-    if sum > 0 {
-        for it in all.iter_mut() {
-            let gone = least(less * u64::from(it.replicas) / sum, it.replicas);
-            it.shrink(gone);
-            rest -= u64::from(gone);
-        }
+    for it in all.iter_mut() {
+        let gone = least((less * u64::from(it.replicas)).checked_div(sum).unwrap_or(0), it.replicas);
+        it.shrink(gone);
+        rest -= u64::from(gone);
     }
     for it in all.iter_mut() {
         let gone = least(rest, it.replicas);

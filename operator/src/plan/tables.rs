@@ -102,7 +102,7 @@ impl Tables {
     /// A deployment (or a Workload of its own) as it is now: [`super::Resolved::routing`].
     pub fn set_deployment(&mut self, name: &Name, routing: Option<Arc<Routing>>) -> Affected {
         let mut affected = Affected::default();
-        let dirty = self.put_deployment(name, routing, &mut affected);
+        let dirty = self.put_deployment(name, routing.as_ref(), &mut affected);
         self.rebuild(dirty, &mut affected);
         affected
     }
@@ -216,27 +216,26 @@ impl Tables {
     pub(super) fn put_deployment(
         &mut self,
         name: &Name,
-        routing: Option<Arc<Routing>>,
+        routing: Option<&Arc<Routing>>,
         affected: &mut Affected,
     ) -> BTreeSet<Name> {
         let deployment: Arc<str> = name.to_string().into();
-        let before = match &routing {
+        let before = match routing {
             Some(it) => self.deployments.insert(deployment.clone(), it.clone()),
             None => self.deployments.remove(&deployment),
         };
-        if before == routing {
+        if before.as_ref() == routing {
             return BTreeSet::new();
         }
-        let services = |it: &Option<Arc<Routing>>| -> BTreeSet<Name> {
-            it.iter().flat_map(|it| it.services().collect::<Vec<_>>()).collect()
-        };
-        let (old, new) = (services(&before), services(&routing));
+        let services =
+            |it: Option<&Arc<Routing>>| -> BTreeSet<Name> { it.into_iter().flat_map(|it| it.services()).collect() };
+        let (old, new) = (services(before.as_ref()), services(routing));
         reindex(&mut self.behind, &deployment, &old, &new);
         let mut dirty: BTreeSet<Name> = old.union(&new).cloned().collect();
         dirty.extend(self.services_of(&deployment).cloned());
 
-        let object = routing.as_ref().or(before.as_ref()).map(|it| it.object.clone());
-        let routes = routing.as_ref().map(|it| it.by_host()).unwrap_or_default();
+        let object = routing.or(before.as_ref()).map(|it| it.object.clone());
+        let routes = routing.map(|it| it.by_host()).unwrap_or_default();
         if let Some(object) = object {
             let claims = routes.into_iter().map(|route| Claim { object: object.clone(), route }).collect();
             self.claim(&object, claims, BTreeSet::from([deployment.clone()]), affected);

@@ -168,6 +168,19 @@ fn it_starts_scales_and_rolls() {
 }
 
 #[test]
+fn a_new_revision_comes_to_the_hosts_of_the_old_one() {
+    let mut it = Cluster::new(1, "h1 h2 h3 h4 h5 h6");
+    it.run(1);
+    // Its host is the fullest by now: where it is counts more.
+    let ((_, place), _) = it.workloads.first_key_value().unwrap();
+    let place = place.clone();
+    it.hosts.iter_mut().find(|it| it.id == place).unwrap().used = 50;
+    it.wanted = Some("b".into());
+    it.run(3);
+    assert_eq!(it.show(), format!("b@{place}:1"));
+}
+
+#[test]
 fn a_revision_that_cannot_start_takes_nothing_down() {
     let mut it = Cluster::new(4, "h1 h2");
     it.run(1);
@@ -243,6 +256,9 @@ fn hosts_come_and_go() {
     it.workloads.get_mut(&("a".to_owned(), id("h2"))).unwrap().1 = 0;
     let step = it.plan();
     assert_eq!(step.leaving, [("a".to_owned(), id("h2"))]);
+    // Also if it is still said to serve.
+    it.workloads.get_mut(&("a".to_owned(), id("h2"))).unwrap().1 = 2;
+    assert_eq!(it.plan().leaving, [("a".to_owned(), id("h2"))]);
     it.run(1);
     assert_eq!(it.show(), "a@h1:3 a@h3:3");
     // No host at all: all of it waits.

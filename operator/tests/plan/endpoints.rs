@@ -185,7 +185,8 @@ fn a_change_writes_what_it_changes() {
 #[test]
 fn what_somebody_edited_is_put_right() {
     let existing = apply(&[], &slices(&http(), &ports(), &ready(3), &[]));
-    let edits: [(&str, &dyn Fn(&mut EndpointSlice)); 7] = [
+    type Edit<'e> = (&'e str, &'e dyn Fn(&mut EndpointSlice));
+    let edits: [Edit<'_>; 7] = [
         ("a port", &|it| it.ports.as_mut().unwrap()[0].port = Some(8080)),
         ("a label", &|it| drop(it.metadata.labels.as_mut().unwrap().remove("kubernetes.io/service-name"))),
         ("the owner", &|it| it.metadata.owner_references = None),

@@ -232,7 +232,6 @@ impl Tables {
         let (old, new) = (services(before.as_ref()), services(routing));
         reindex(&mut self.behind, &deployment, &old, &new);
         let mut dirty: BTreeSet<Name> = old.union(&new).cloned().collect();
-        dirty.extend(self.services_of(&deployment).cloned());
 
         let object = routing.or(before.as_ref()).map(|it| it.object.clone());
         let routes = routing.map(|it| it.by_host()).unwrap_or_default();

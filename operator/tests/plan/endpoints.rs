@@ -183,6 +183,20 @@ fn a_change_writes_what_it_changes() {
 }
 
 #[test]
+fn what_comes_goes_where_something_has_gone() {
+    let without = |count: usize, gone: &[&str]| -> Vec<Endpoint> {
+        ready(count).into_iter().filter(|it| !gone.contains(&it.host.id.as_str())).collect()
+    };
+    let existing = apply(&[], &slices(&http(), &ports(), &ready(150), &[]));
+    let existing = apply(&existing, &slices(&http(), &ports(), &without(150, &["h149"]), &existing));
+    let sizes: BTreeSet<usize> = existing.iter().map(|it| it.endpoints.as_ref().unwrap().len()).collect();
+    assert_eq!(sizes, BTreeSet::from([50, 99]));
+    // The emptier slice is written anyway: the other, which has room as well, stays as it is.
+    let changes = slices(&http(), &ports(), &without(151, &["h149", "h000"]), &existing);
+    assert_eq!((changes.apply.len(), changes.delete.len()), (1, 0));
+}
+
+#[test]
 fn what_somebody_edited_is_put_right() {
     let existing = apply(&[], &slices(&http(), &ports(), &ready(3), &[]));
     type Edit<'e> = (&'e str, &'e dyn Fn(&mut EndpointSlice));

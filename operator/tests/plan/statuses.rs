@@ -311,6 +311,9 @@ fn services_and_routes_are_told() {
     assert_eq!(short(&service(&[], &[], None, now())), ["runtime.wasmcloud.dev/Accepted=True Accepted"]);
     let findings = [finding(Severity::Warning, "spec.clusterIP", "HeadlessService", "by SRV only")];
     assert_eq!(short(&service(&[], &findings, None, now())), ["runtime.wasmcloud.dev/Accepted=False HeadlessService"]);
+    // Errors come before warnings.
+    let both = [findings[0].clone(), finding(Severity::Error, "spec.ports", "NoServicePort", "no port")];
+    assert_eq!(short(&service(&[], &both, None, now())), ["runtime.wasmcloud.dev/Accepted=False NoServicePort"]);
 
     let yaml = http_route(
         "r",

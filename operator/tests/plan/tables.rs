@@ -194,6 +194,8 @@ fn a_change_concerns_those_whom_it_changes() {
     )));
     assert_eq!(names(&affected), (vec!["default/a", "default/b", "default/c"], vec!["default/one".into()]));
     assert_eq!(kept.tables.services_of("default/b").count(), 2);
+    // The neighbour's table is the same one all the time.
+    assert!(Arc::ptr_eq(&table, &kept.tables.service(&two).unwrap().listeners[0]));
     // A Service that is deleted takes its listeners along, and its workload is told.
     let affected = kept.remove(&ObjectKey { kind: "Service".into(), namespace: "default".into(), name: "one".into() });
     assert!(affected.services.contains(&Name::new("default", "one")));
@@ -203,8 +205,46 @@ fn a_change_concerns_those_whom_it_changes() {
         "ServiceNotFound"
     );
 
-    // The neighbour's table is the same one all the time.
-    assert!(Arc::ptr_eq(&table, &kept.tables.service(&two).unwrap().listeners[0]));
+    // A route to one port of a Service leaves the listener of the other as it is.
+    kept.set(one(&service("two", "{name: http, port: 80}, {name: admin, port: 81}")));
+    let admin = kept.tables.service(&two).unwrap().listeners[1].clone();
+    let affected = kept.set(one(&http_route(
+        "s",
+        "parentRefs: [{group: '', kind: Service, name: two, port: 80}], hostnames: [s.example]",
+    )));
+    assert!(affected.services.contains(&two));
+    assert!(Arc::ptr_eq(&admin, &kept.tables.service(&two).unwrap().listeners[1]));
+}
+
+#[test]
+fn a_route_that_moves_leaves_nothing_behind() {
+    let mut kept = Kept::of(objects(
+        &[deployment("a", "", ""), service("one", "{name: http, port: 80}"), service("two", "{name: http, port: 80}")]
+            .concat(),
+    ));
+    let route = |service: &str, backend: &str| {
+        one(&http_route(
+            "r",
+            &format!(
+                "parentRefs: [{{group: '', kind: Service, name: {service}}}], rules: [{{backendRefs: [{{group: \
+                 runtime.wasmcloud.dev, kind: WorkloadDeployment, name: {backend}}}]}}]"
+            ),
+        ))
+    };
+    let services =
+        |kept: &Kept, name: &str| -> Vec<String> { kept.tables.services_of(name).map(ToString::to_string).collect() };
+    kept.set(route("one", "a"));
+    assert_eq!(services(&kept, "default/a"), ["default/one"]);
+    let affected = kept.set(route("two", "a"));
+    assert_eq!(names(&affected), (vec!["default/a"], vec!["default/one".into(), "default/two".into()]));
+    assert_eq!(services(&kept, "default/a"), ["default/two"]);
+    assert!(kept.tables.service(&Name::new("default", "one")).is_none());
+    // A backend that is not there yet is used as soon as it is.
+    kept.set(route("two", "b"));
+    assert!(services(&kept, "default/a").is_empty());
+    let affected = kept.set(one(&deployment("b", "", "")));
+    assert_eq!(names(&affected), (vec!["default/b"], vec!["default/two".into()]));
+    assert_eq!(services(&kept, "default/b"), ["default/two"]);
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Tables {
     }
 
     /// A deployment (or a Workload of its own) as it is now: [`super::Resolved::routing`].
+    #[allow(clippy::needless_pass_by_value, reason = "it is kept: a caller gives its own handle away")]
     pub fn set_deployment(&mut self, name: &Name, routing: Option<Arc<Routing>>) -> Affected {
         let mut affected = Affected::default();
         let dirty = self.put_deployment(name, routing.as_ref(), &mut affected);

@@ -48,7 +48,7 @@ if [ "$nodes" -eq 0 ]; then
   # Nothing runs there; a test starts what it needs by itself.
   "$cluster" run kubectl apply -f deploy/namespace.yaml -f deploy/rbac.yaml >/dev/null
 else
-  "$cluster" run kubectl apply -k tests/cluster/penstock >/dev/null
+  "$cluster" run kubectl apply --server-side -k tests/cluster/penstock >/dev/null
 fi
 if [ "$nodes" -gt 0 ]; then
   # The tag stays the same, the image may not.

@@ -6,8 +6,8 @@ mod generated {
 }
 
 pub use self::generated::{
-    Down, Hello, ListenerReport, Load, Redirect, Report, ShareLoad, ShareReport, Snapshot, Up, control_client, control_server,
-    down, share_report, up,
+    Down, Hello, ListenerReport, Load, Redirect, Report, ShareLoad, ShareReport, Snapshot, Up, control_client,
+    control_server, down, share_report, up,
 };
 
 /// The audience of the tokens that hosts show to the operator.

@@ -120,7 +120,12 @@ pub(crate) async fn run(
                 world.led(now);
             }
             _ = beat.tick() => world.beat(),
-            (key, outcome) = world.writes.ended() => world.written(&key, outcome),
+            (key, outcome) = world.writes.ended() => {
+                world.written(&key, outcome);
+                while let Some((key, outcome)) = world.writes.try_ended() {
+                    world.written(&key, outcome);
+                }
+            }
             count = events.recv_many(&mut heard, BATCH) => {
                 if count == 0 {
                     break;
@@ -257,7 +262,9 @@ impl World {
                 Outcome::Written(Box::new(write::Written::Event))
             }
             Outcome::Missing | Outcome::Deleted if !key.status => {
-                tracing::debug!(kind = key.kind.name(), name = %key.name, ?outcome, "gone");
+                if let Some(news) = self.stores.gone(key.kind, &key.name) {
+                    self.news(news);
+                }
                 outcome
             }
             other => other,

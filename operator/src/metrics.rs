@@ -21,7 +21,7 @@ pub(crate) struct WriteLabels {
     pub(crate) kind: &'static str,
     /// `apply`, `status`, `delete` or `create`.
     pub(crate) verb: &'static str,
-    /// `done`, `missing`, `refused` or `failed`.
+    /// `done`, `missing`, `another`, `refused` or `failed`.
     pub(crate) outcome: &'static str,
 }
 

@@ -131,6 +131,12 @@ impl Lead {
         for workload in workloads {
             this.workload_changed(cx, None, Some(&workload));
         }
+        // Now it is known which hosts have something, and so are waited for.
+        let hosts: Vec<HostId> = this.fleet.ids().cloned().collect();
+        for host in hosts {
+            this.refresh_host(cx, &host);
+            this.mark_host_status(&host);
+        }
         let units: Vec<Name> = this.units.keys().cloned().collect();
         this.marks.units.extend(units);
         let services: Vec<Name> = this.services.keys().cloned().collect();
@@ -288,7 +294,10 @@ impl Lead {
             }
             match wake {
                 Wake::Unit(name) => self.mark_unit(&name),
-                Wake::Host(host) => self.refresh_host(cx, &host),
+                Wake::Host(host) => {
+                    self.refresh_host(cx, &host);
+                    self.mark_host_status(&host);
+                }
                 Wake::Gathered => self.gather(cx),
                 Wake::Spread => self.spread(),
             }
@@ -367,7 +376,7 @@ impl Lead {
         }
         for ObjectKey { kind, namespace, name } in affected.objects {
             match kind.as_str() {
-                "WorkloadDeployment" => self.mark_status(&Name::new(namespace, name)),
+                "WorkloadDeployment" | "Workload" => self.mark_status(&Name::new(namespace, name)),
                 "Service" => self.mark_service(&Name::new(namespace, name)),
                 _ => {}
             }

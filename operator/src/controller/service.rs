@@ -1,7 +1,6 @@
 //! A Service: from its listeners and the hosts behind it, to EndpointSlices.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -57,12 +56,7 @@ impl Lead {
                 let names = port_names(service);
                 let ports = self.ports.allocate(name, names.iter().map(String::as_str));
                 let bind = self.settings.bind.clone();
-                let taken = RefCell::new(BTreeMap::new());
-                let address = |it: &ServicePort| {
-                    let port = *ports.get(&it.port_name)?;
-                    taken.borrow_mut().insert(it.port_name.clone(), port);
-                    Some(format!("{bind}:{port}"))
-                };
+                let address = |it: &ServicePort| Some(format!("{bind}:{}", ports.get(&it.port_name)?));
                 let affected = self.tables.set_service(name, Some(service.clone()), &address);
                 self.services.entry(name.clone()).or_default().ports = ports;
                 affected
@@ -277,10 +271,6 @@ impl ServiceRecord {
         for (host, state) in states {
             let since = before.remove(&host).filter(|it| it.0 == state).and_then(|it| it.1);
             self.endpoints.insert(host, (state, since));
-        }
-        if !before.is_empty() {
-            // Hosts that are no endpoints any more: the slices have to say so first.
-            self.settled = self.settled.filter(|_| self.pending.is_empty());
         }
     }
 }

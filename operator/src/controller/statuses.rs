@@ -10,7 +10,7 @@ use super::{
     events_of,
     lead::{Context, Lead, Wake},
     objects,
-    unit::{Observed, Progress, present},
+    unit::{Observed, Progress, present, present_alone},
     write::{Action, Key, Kind},
 };
 use crate::{
@@ -35,7 +35,10 @@ struct Counts {
 impl Lead {
     /// Writes the statuses of a deployment and of all that it has made, where they differ.
     pub(super) fn unit_statuses(&mut self, cx: &mut Context<'_>, name: &Name) {
-        let Some(deployment) = present(cx.stores, name).cloned() else { return };
+        let Some(deployment) = present(cx.stores, name).cloned() else {
+            self.alone_status(cx, name);
+            return;
+        };
         let Some(unit) = self.units.get(name).filter(|it| it.resolved.is_some()) else { return };
         let shares: Vec<((String, HostId), u32)> =
             unit.shares.iter().map(|(share, it)| (share.clone(), it.target)).collect();
@@ -181,6 +184,36 @@ impl Lead {
         findings.sort();
         findings.dedup();
         findings
+    }
+
+    /// Writes the status of a Workload of its own.
+    fn alone_status(&mut self, cx: &mut Context<'_>, name: &Name) {
+        let Some(stored) = present_alone(cx.stores, name).cloned() else { return };
+        let findings = self.findings(name, "Workload");
+        let Some(unit) = self.units.get(name).filter(|it| it.alone) else { return };
+        let share = unit.shares.iter().find(|it| it.1.is_wanted()).map(|(share, it)| (share.clone(), it.target));
+        let host = share.as_ref().and_then(|it| self.fleet.get(&it.0.1));
+        let observed = share.as_ref().map(|(share, target)| self.observed(cx.stores, name, share, *target));
+        let observed = observed.unwrap_or_default();
+        let id = share.as_ref().map(|it| names::share_id(name, &it.0.0)).unwrap_or_default();
+        let facts = WorkloadStatusFacts {
+            generation: stored.metadata.generation,
+            host: share.as_ref().map(|it| it.0.1.as_str()),
+            environment: host.map(|it| &*it.address.namespace).filter(|it| !it.is_empty()),
+            share_id: &id,
+            synced: share.as_ref().is_some_and(|it| !unit.unacked.contains_key(&it.0.1)) && observed.state.is_some(),
+            state: observed.state,
+            message: observed.message.as_deref(),
+            findings: &findings,
+        };
+        let after = status::workload(stored.status.as_ref(), &facts, cx.now);
+        let urgent = matches!(observed.state, Some(ShareState::Ready | ShareState::Failed)) || facts.host.is_none();
+        write_status(cx, Kind::Workload, &*stored, stored.status.as_ref(), &after, urgent);
+        let said: Vec<String> =
+            stored.status.iter().flat_map(|it| &it.conditions).map(|it| it.message.clone()).collect();
+        let Some(unit) = self.units.get_mut(name) else { return };
+        let instance = &self.settings.pod_name;
+        events_of::tell(cx, &*stored, &mut unit.told, &findings, &said, Weight::Normal, instance);
     }
 
     fn workload_status(&self, cx: &mut Context<'_>, name: &Name, share: &(String, HostId), observed: &Observed) {

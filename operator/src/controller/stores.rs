@@ -15,7 +15,7 @@ use super::{
     objects::controller_of,
     store::{Changed, Store},
     watch::{Change, Scopes},
-    write::Written,
+    write::{Kind, Written},
 };
 use crate::{
     metrics::Metrics,
@@ -120,6 +120,20 @@ impl Stores {
             Written::Slice(it) => self.slices.written(it).map(News::Slice),
             Written::Service(it) => self.services.written(it).map(News::Service),
             Written::Event => None,
+        }
+    }
+
+    /// Takes in that an object is gone, before its watch says so.
+    pub(crate) fn gone(&mut self, kind: Kind, name: &Name) -> Option<News> {
+        match kind {
+            Kind::ReplicaSet => {
+                let changed = self.replica_sets.forget(name);
+                changed.iter().for_each(|it| self.index(it));
+                changed.map(News::ReplicaSet)
+            }
+            Kind::Workload => self.workloads.forget(name).map(News::Workload),
+            Kind::Slice => self.slices.forget(name).map(News::Slice),
+            Kind::Deployment | Kind::Host | Kind::Service | Kind::Event => None,
         }
     }
 

@@ -25,13 +25,15 @@ use crate::{
         DeploymentFacts, DeploymentStep, HostId, HostShare, HostState, Name, Phase, ReplicaSetFacts, Resolved, Values,
         WantedReplicaSet, WorkloadFacts, deployment_step,
         drain::{self, Leaving, LeavingFacts},
-        names, resolve_deployment, resolve_replica_set, revisions,
+        names, resolve_deployment, resolve_replica_set, resolve_workload, revisions,
     },
 };
 
-/// A deployment.
+/// A deployment, or a Workload of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Unit {
+    /// Whether it is a Workload of its own, which no deployment made: then that is its only object.
+    pub(super) alone: bool,
     pub(super) resolved: Option<Resolved>,
     /// What a share of each revision is.
     contents: BTreeMap<String, Arc<Share>>,
@@ -86,10 +88,26 @@ pub(super) struct Observed {
     since: Option<Timestamp>,
 }
 
+impl ShareRecord {
+    /// Whether it is to be there.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+}
+
 impl Unit {
     /// Hosts that have a share of it.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &HostId> {
         self.shares.keys().map(|it| &it.1)
+    }
+
+    /// The Workload of a share.
+    pub(super) fn workload(&self, name: &Name, revision: &str, host: &HostId) -> Name {
+        if self.alone {
+            name.clone()
+        } else {
+            Name::new(&name.namespace, names::workload(&name.name, revision, host))
+        }
     }
 
     /// Whether more hosts could change anything about where it runs.
@@ -103,9 +121,14 @@ impl Lead {
 
     /// Resolves a deployment again, and tells the tables.
     pub(super) fn refresh(&mut self, cx: &mut Context<'_>, name: &Name) {
-        let Some(deployment) = present(cx.stores, name) else { return };
-        let resolved = resolve_deployment(deployment, cx.stores);
+        let deployment = present(cx.stores, name);
+        let resolved = match (deployment, present_alone(cx.stores, name)) {
+            (Some(deployment), _) => resolve_deployment(deployment, cx.stores),
+            (None, Some(workload)) => resolve_workload(workload, cx.stores),
+            (None, None) => return,
+        };
         let unit = self.units.entry(name.clone()).or_default();
+        unit.alone = deployment.is_none();
         if let Some(share) = &resolved.share {
             // Content of the same name is the same; the one that is there is shared by snapshots.
             unit.contents.entry(share.revision.clone()).or_insert_with(|| share.clone());
@@ -154,6 +177,10 @@ impl Lead {
         new: Option<&Arc<Workload>>,
     ) {
         let Some(object) = new.or(old) else { return };
+        if object.metadata.owner_references.iter().flatten().all(|it| it.kind != "WorkloadReplicaSet") {
+            self.alone_changed(cx, old, new, &super::store::name_of(&**object));
+            return;
+        }
         let Some((name, revision, host)) = identity(cx.stores, object) else {
             // Somebody has edited what it is by: its deployment puts it right.
             if let Some(unit) = owner_of(cx.stores, object) {
@@ -190,6 +217,27 @@ impl Lead {
                 self.mark_unit(&name);
             }
             None => self.mark_status(&name),
+        }
+    }
+
+    /// A Workload of its own is another now.
+    fn alone_changed(
+        &mut self,
+        cx: &mut Context<'_>,
+        old: Option<&Arc<Workload>>,
+        new: Option<&Arc<Workload>>,
+        name: &Name,
+    ) {
+        match (old, new) {
+            (Some(old), Some(new)) if old.spec == new.spec => self.mark_status(name),
+            _ => {
+                self.refresh(cx, name);
+                let hosts: Vec<HostId> = self.units.get(name).into_iter().flat_map(Unit::hosts).cloned().collect();
+                for host in hosts {
+                    self.mark_host(&host);
+                }
+                self.mark_unit(name);
+            }
         }
     }
 
@@ -267,7 +315,7 @@ impl Lead {
         if !Self::in_snapshot(record.leaving) {
             return None;
         }
-        let own = Name::new(&name.namespace, names::workload(&name.name, revision, host));
+        let own = unit.workload(name, revision, host);
         // What is to be there is written first, so that another operator knows it too. What somebody has deleted drains.
         let replicas = match cx.stores.workloads.get(&own) {
             Some(stored) => stored.spec.replicas.unwrap_or(1),
@@ -296,7 +344,8 @@ impl Lead {
             let ready = if it.state == ShareState::Ready { it.replicas.min(target) } else { 0 };
             return Observed { state: Some(it.state), message: it.message.clone(), ready, since: None };
         }
-        let own = Name::new(&name.namespace, names::workload(&name.name, &share.0, &share.1));
+        let Some(unit) = self.units.get(name) else { return unknown };
+        let own = unit.workload(name, &share.0, &share.1);
         let status = stores.workloads.get(&own).and_then(|it| it.status.as_ref());
         let ready = status.and_then(|it| it.conditions.iter().find(|it| it.type_ == conditions::READY));
         match ready {
@@ -344,20 +393,66 @@ impl Lead {
                 }
                 self.decide(cx, name, &deployment);
             }
-            // What it has made goes with it, and drains.
-            None => {
-                let Some(unit) = self.units.get_mut(name) else { return };
-                for ((revision, host), record) in &mut unit.shares {
-                    let own = Name::new(&name.namespace, names::workload(&name.name, revision, host));
-                    record.wanted = cx.stores.workloads.get(&own).is_some();
-                }
-            }
+            None => match present_alone(cx.stores, name).cloned() {
+                Some(workload) => self.decide_alone(cx, name, &workload),
+                // What it has made goes with it, and drains.
+                None => self.follow_owner(cx, name),
+            },
         }
         self.leave(cx, name);
         self.mark_status(name);
-        let gone = self.units.get(name).is_some_and(|it| it.shares.is_empty());
-        if gone && present(cx.stores, name).is_none() {
+        let empty = self.units.get(name).is_some_and(|it| it.shares.is_empty());
+        if empty && present(cx.stores, name).is_none() && present_alone(cx.stores, name).is_none() {
             self.forget_unit(cx, name);
+        }
+    }
+
+    /// Of a deployment that is gone, what is still there stays.
+    fn follow_owner(&mut self, cx: &Context<'_>, name: &Name) {
+        let Some(unit) = self.units.get_mut(name) else { return };
+        let there: Vec<bool> = (unit.shares.keys())
+            .map(|(revision, host)| cx.stores.workloads.get(&unit.workload(name, revision, host)).is_some())
+            .collect();
+        for (record, there) in unit.shares.values_mut().zip(there) {
+            record.wanted = there;
+        }
+    }
+
+    /// A Workload of its own runs on one host, and stays there as long as it can.
+    fn decide_alone(&mut self, cx: &Context<'_>, name: &Name, workload: &Arc<Workload>) {
+        let Some(unit) = self.units.get(name) else { return };
+        let Some(revision) = unit.resolved.as_ref().and_then(|it| it.revision().map(ToOwned::to_owned)) else { return };
+        let seed = name.to_string();
+        let spread = Spread::of(&workload.spec, &seed);
+        let takes = |it: &&HostView| it.state == HostState::Live && spread.selects(it);
+        let selected = self.fleet.views().iter().filter(takes).count();
+        let status = workload.status.as_ref().and_then(|it| it.host_id.as_deref()).map(HostId::from);
+        let before = unit.shares.iter().find(|it| it.1.wanted).map(|it| it.0.1.clone()).or(status);
+        let stays = |it: &HostId| self.fleet.views().iter().any(|view| view.id == *it && takes(&view));
+        let best = || self.fleet.views().iter().filter(takes).min_by_key(|it| (it.used, it.id.clone()));
+        let host = before.clone().filter(stays).or_else(|| best().map(|it| it.id.clone()));
+        // Without a better one it stays where it is.
+        let kept = || before.filter(|it| self.fleet.state(it) != HostState::Lost);
+        let chosen = host.or_else(kept);
+        let replicas = workload.spec.replicas.unwrap_or(1);
+        if let Some(host) = &chosen {
+            let share = (revision.clone(), host.clone());
+            let record = self.share_entry(name, &share);
+            (record.wanted, record.existed) = (true, true);
+            self.set_target(name, &share, replicas);
+            let serves = self.observed(cx.stores, name, &share, replicas).state == Some(ShareState::Ready);
+            if let Some(unit) = self.units.get_mut(name) {
+                for (other, record) in &mut unit.shares {
+                    // The one before goes when this one serves.
+                    record.wanted = *other == share || record.wanted && !serves;
+                }
+            }
+            self.mark_host(host);
+        }
+        if let Some(unit) = self.units.get_mut(name) {
+            let unplaced = if chosen.is_some() { 0 } else { replicas };
+            let selected = u32::try_from(selected).unwrap_or(u32::MAX);
+            unit.step = DeploymentStep { unplaced, selected, ..DeploymentStep::default() };
         }
     }
 
@@ -590,13 +685,15 @@ impl Lead {
         // The snapshot that is made next is the first without it, or with it again.
         self.mark_host(&share.1);
         if next == Leaving::Gone {
-            let own = Name::new(&name.namespace, names::workload(&name.name, &share.0, &share.1));
-            let key = Key::object(Kind::Workload, &own);
-            match cx.stores.workloads.get(&own).and_then(|it| it.uid()) {
-                Some(uid) => cx.writes.set(key, Action::Delete(uid), None),
-                None => cx.writes.cancel(&key),
+            if self.units.get(name).is_some_and(|it| !it.alone) {
+                let own = Name::new(&name.namespace, names::workload(&name.name, &share.0, &share.1));
+                let key = Key::object(Kind::Workload, &own);
+                match cx.stores.workloads.get(&own).and_then(|it| it.uid()) {
+                    Some(uid) => cx.writes.set(key, Action::Delete(uid), None),
+                    None => cx.writes.cancel(&key),
+                }
+                cx.writes.cancel(&Key::status(Kind::Workload, &own));
             }
-            cx.writes.cancel(&Key::status(Kind::Workload, &own));
             self.drop_share(name, share);
         }
         self.mark_unit_and_services(name);
@@ -667,6 +764,15 @@ impl Lead {
 /// A deployment that is there and not being deleted.
 pub(super) fn present<'a>(stores: &'a Stores, name: &Name) -> Option<&'a Arc<WorkloadDeployment>> {
     stores.deployments.get(name).filter(|it| it.metadata.deletion_timestamp.is_none())
+}
+
+/// A Workload of its own that is there and not being deleted. A deployment of the same name comes first.
+pub(super) fn present_alone<'a>(stores: &'a Stores, name: &Name) -> Option<&'a Arc<Workload>> {
+    let alone = |it: &&Arc<Workload>| {
+        it.metadata.deletion_timestamp.is_none()
+            && it.metadata.owner_references.iter().flatten().all(|it| it.kind != "WorkloadReplicaSet")
+    };
+    stores.workloads.get(name).filter(alone).filter(|_| stores.deployments.get(name).is_none())
 }
 
 /// Whose share a Workload is: deployment, revision and host. None if it is nobody's, or not under the name that it

@@ -79,6 +79,8 @@ pub(crate) enum Outcome {
     Deleted,
     /// There is no such object (any more).
     Missing,
+    /// There is another object of that name, and nothing is to be done to that one.
+    Another,
     /// The API server does not accept it; it is tried again, but seldom.
     Refused,
     /// It could not be done now; it is tried again.
@@ -228,6 +230,13 @@ impl Writes {
         }
     }
 
+    /// A write that has ended already, if there is one.
+    pub(crate) fn try_ended(&mut self) -> Option<(Key, Outcome)> {
+        let (key, result) = self.running.try_join_next()?.ok()?;
+        let outcome = self.settle(&key, result);
+        Some((key, outcome))
+    }
+
     fn settle(&mut self, key: &Key, result: Result<Option<Written>, kube::Error>) -> Outcome {
         let Some(slot) = self.slots.get_mut(key) else { return Outcome::Missing };
         let action = slot.running.take();
@@ -245,6 +254,7 @@ impl Writes {
         let (word, pause) = match &outcome {
             Outcome::Written(_) | Outcome::Deleted => ("done", None),
             Outcome::Missing => ("missing", None),
+            Outcome::Another => ("another", None),
             Outcome::Refused => ("refused", Some(REFUSED)),
             Outcome::Failed => ("failed", Some(backoff::pause(slot.failures + 1))),
         };
@@ -342,8 +352,9 @@ fn judge(error: &kube::Error, key: &Key, verb: &'static str) -> Outcome {
     let message = &status.message;
     match (status.code, verb) {
         (404, "status" | "delete") => Outcome::Missing,
-        // Another object of that name, or it is there already: what is known here is old, and a watch will tell.
-        (409, "delete" | "create") => Outcome::Missing,
+        // What is known here is old, and a watch will tell.
+        (409, "delete" | "create") => Outcome::Another,
+        // The namespace is gone.
         (404, "create") => Outcome::Missing,
         (400 | 413 | 422, _) => {
             tracing::error!(kind = key.kind.name(), name = %key.name, verb, "the API server refuses it: {message}");

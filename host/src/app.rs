@@ -32,7 +32,7 @@ use crate::{
         artifact::{ArtifactError, ArtifactStore, StoreOptions},
     },
     instance::HeavyRuntime,
-    workload::Services,
+    workload::{ScratchSpace, Services},
 };
 use reconcile::Directory;
 
@@ -79,6 +79,14 @@ pub enum HostError {
     /// The cache folder is not usable.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
+    /// The folder of empty volumes is not usable.
+    #[error("the folder of empty volumes {}: {source}; choose another cache folder", path.display())]
+    Volumes {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -104,13 +112,14 @@ impl Host {
     pub fn start(config: HostConfig, observer: Arc<dyn Observer>) -> Result<Arc<Self>, HostError> {
         let engine = engine::build(config.engine).map_err(HostError::Engine)?;
         let ticker = Ticker::start(&engine)?;
+        let volumes = config.cache_dir.join("volumes");
         let services = Services {
             artifacts: ArtifactStore::new(engine.clone(), config.cache_dir.join("artifacts"), config.store.clone())?,
             engine,
             slots: Arc::new(Semaphore::new(config.engine.max_instances as usize)),
             heavy: Arc::new(HeavyRuntime::start()?),
             default_memory: (config.default_memory_mib as usize) << 20,
-            scratch: config.cache_dir.join("volumes"),
+            scratch: ScratchSpace::take(&volumes).map_err(|source| HostError::Volumes { path: volumes, source })?,
         };
         let (desired, wanted) = watch::channel(Arc::new(Snapshot::default()));
         let status = watch::Sender::new(HostStatus::default());

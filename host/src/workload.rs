@@ -2,9 +2,11 @@
 
 mod graph;
 mod link;
+mod scratch;
 pub(crate) mod share;
 
 pub use graph::LinkError;
 pub(crate) use link::Sibling;
+pub(crate) use scratch::ScratchSpace;
 pub use share::StartError;
 pub(crate) use share::{Services, Share};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use penstock_api::snapshot::Share;
-use support::{PATIENCE, TestHost, share};
+use support::{PATIENCE, TestHost, share, wait};
 
 const KITCHENS: [&str; 2] = ["kitchen-p2", "kitchen-p3"];
 
@@ -221,6 +221,21 @@ async fn warm_instances_are_reused_and_retire() {
             counts.push(host.get("/counter").await.json()["count"].as_u64().unwrap());
         }
         assert_eq!(counts, [1, 2, 3, 1, 2, 3, 1], "{image} {concurrency:?}");
+    }
+}
+
+/// 1,000 calls leave 1,000 handles, which one instance would not live to see.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_leaks_handles_retires_before_it_fails() {
+    for (image, instances) in [("leaky", 4), ("hello-wat", 1)] {
+        let mut share = share("leaky", image);
+        share.components[0].pool_size = Some(1);
+        let host = TestHost::start(vec![share]).await;
+        for call in 0..1000 {
+            assert_eq!(host.get("/").await.status, 200, "call {call} of {image}");
+        }
+        let status = wait(&host.host, |status| status.shares["default/leaky@1"].reused_instances >= 990).await;
+        assert_eq!(status.shares["default/leaky@1"].started_instances, instances, "{image}: {status:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a request is handed to once it has been matched and admitted.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin};
 
 use http::{Request, Response};
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ pub trait Backend: Send + Sync + 'static {
 }
 
 /// What a backend may know of a call beside the request itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct CallContext {
     /// The client's address, as the connection (or, later, the PROXY protocol) gives it.
     pub client: SocketAddr,
@@ -32,6 +32,4 @@ pub struct CallContext {
     pub tls: bool,
     /// When the request must have been answered (headers and body; the router enforces it too).
     pub deadline: Option<Instant>,
-    /// `namespace/name` of the route that matched.
-    pub route: Arc<str>,
 }

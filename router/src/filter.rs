@@ -42,6 +42,12 @@ pub struct Filters {
 // === impl Filters ===
 
 impl Filters {
+    /// Itself, unless there is nothing to do.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (!self.is_empty()).then(|| Box::new(self))
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

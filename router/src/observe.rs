@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{Method, StatusCode, Version};
 
-use crate::Cause;
+use crate::{Cause, serve::Leads};
 
 /// Learns what became of every request. Called on the request path: it counts or hands over, it does not wait.
 pub trait Observer: Send + Sync + 'static {
@@ -45,10 +45,8 @@ pub struct AccessRecord<'a> {
     pub status: Option<StatusCode>,
     /// Why the response was generated here, or was ended early; `None` for a backend's own complete response.
     pub cause: Option<Cause>,
-    /// `namespace/name` of the route that matched.
-    pub route: Option<&'a str>,
-    /// Name of the backend that was chosen.
-    pub backend: Option<&'a str>,
+    /// Read only when asked for: see [`route`](Self::route).
+    pub(crate) leads: Leads<'a>,
     /// Number of the generation that routed it; 0 if it was refused before.
     pub generation: u64,
     /// Bytes of the request body that were read (without framing).
@@ -65,4 +63,20 @@ pub struct AccessRecord<'a> {
     pub client: SocketAddr,
     /// How it ended.
     pub ended: Ended,
+}
+
+// === impl AccessRecord ===
+
+impl<'a> AccessRecord<'a> {
+    /// `namespace/name` of the route that matched.
+    #[must_use]
+    pub fn route(&self) -> Option<&'a str> {
+        self.leads.route()
+    }
+
+    /// Name of the backend that was chosen.
+    #[must_use]
+    pub fn backend(&self) -> Option<&'a str> {
+        self.leads.backend()
+    }
 }

@@ -24,5 +24,6 @@ pub use path::{Matched, PathMatch, PathPatternRefused};
 pub use query::QueryMatch;
 pub use rank::Decider;
 pub use rule::{Match, Route, Rule};
+pub(crate) use table::Place;
 pub use table::{Found, RequestKey, RouteTable, Row, Shadowed};
 pub use value::{RegexMatch, RegexRefused, StringMatch};

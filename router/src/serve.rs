@@ -24,6 +24,7 @@ pub use self::{
 };
 pub(crate) use self::{
     connection::serve,
+    flight::Leads,
     peer::{Order, Peer, Shared},
 };
 
@@ -37,8 +38,8 @@ fn report_panic(panic: &(dyn Any + Send), flight: &flight::Flight) {
         .unwrap_or("(no message)");
     tracing::error!(
         panic = message,
-        route = flight.route.as_deref(),
-        backend = flight.backend.as_deref().map(crate::Backend::name),
+        route = flight.leads().route(),
+        backend = flight.leads().backend(),
         "a request panicked"
     );
 }

@@ -23,12 +23,12 @@ fn mirror() -> Arc<dyn Backend> {
             parts.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         names.sort();
         let text = format!(
-            "{} {} [{}] {} on {}",
+            "{} {} [{}] {} from {}",
             parts.method,
             parts.uri.path_and_query().unwrap(),
             names.join("; "),
             String::from_utf8_lossy(&body),
-            context.route
+            context.client.ip()
         );
         ok(text)
     })
@@ -48,7 +48,7 @@ async fn the_backend_sees_the_normal_path_and_no_connection_headers() {
     let response = raw.response().await.unwrap();
     assert_eq!(
         (response.status, response.body.as_str()),
-        (200, "POST /a/c%2Fd?q=%41/../x [host=H:1; te=trailers; x-kept=2] abcde on test/route-/")
+        (200, "POST /a/c%2Fd?q=%41/../x [host=H:1; te=trailers; x-kept=2] abcde from 127.0.0.1")
     );
     assert!(response.head.contains("\r\ndate: ") && !response.head.contains("connection"), "{}", response.head);
     assert_eq!(raw.get("/again").await.status, 200);

@@ -7,9 +7,7 @@ mod server;
 
 use std::{sync::Arc, time::Duration};
 
-use penstock_router::{
-    Action, Backend, Cause, Error, ListenerLimits, Target, Timeouts, Weighted, filter::Filters, route::RouteTable,
-};
+use penstock_router::{Action, Backend, Cause, Error, ListenerLimits, Target, Timeouts, Weighted, route::RouteTable};
 use server::{Server, backend, eventually, gate, ok, route, target};
 
 fn fine() -> Arc<dyn Backend> {
@@ -55,7 +53,7 @@ fn targets_are_picked_by_weight() {
     );
     let mut picked = [0_u32; 4];
     for _ in 0..10_000 {
-        let target = std::ptr::from_ref(weighted.pick().unwrap());
+        let target = std::ptr::from_ref(weighted.get(weighted.pick().unwrap()).unwrap());
         let place = weighted.targets().position(|other| std::ptr::eq(other, target)).unwrap();
         picked[place] += 1;
     }
@@ -113,7 +111,7 @@ async fn timeouts_are_of_the_rule_before_the_listener() {
     let never = backend(|_, _| std::future::pending());
     let admission = gate(10, 0);
     let short = Some(Duration::from_millis(50));
-    let to = |timeouts| Action { backends: target(&never, &admission).into(), timeouts, filters: Filters::default() };
+    let to = |timeouts| Action { backends: target(&never, &admission).into(), timeouts, filters: None };
     let table = RouteTable::compile(vec![
         route("/request", to(Timeouts { request: short, backend: None })),
         route("/backend", to(Timeouts { request: None, backend: short })),

@@ -27,6 +27,9 @@ world hello { import wasi:http/types@0.2.12; import wasi:io/streams@0.2.12; expo
 world orphan { import nobody:offers/this@1.0.0; export wasi:http/incoming-handler@0.2.12; }
 WIT
 wat hello-wat hello "$here/wat/hello.wat"
+# One that keeps the handle of every request it was ever given.
+grep -v 'call $drop_request' "$here/wat/hello.wat" > "$work/leaky.wat"
+wat leaky hello "$work/leaky.wat"
 wat orphan orphan "$here/wat/orphan.wat"
 wat provider-a demo:greet/provider "$here/wat/provider.wat"
 sed 's/(i32.const 0x61)/(i32.const 0x62)/' "$here/wat/provider.wat" > "$work/provider-b.wat"

@@ -40,6 +40,7 @@ STREAMS2 = {"wasi:http/types", "wasi:io/error", "wasi:io/streams"}
 INCIDENTAL = {"wasi:cli/types", "wasi:cli/stdin", "wasi:clocks/types"}
 WORLDS = {
     "hello-wat": (STREAMS2, SERVES2),
+    "leaky": (STREAMS2, SERVES2),
     "hello-p2": (STREAMS2, SERVES2),
     "hello-p3": ({"wasi:http/types"}, SERVES3),
     "kitchen-p2": (KITCHEN2, SERVES2),

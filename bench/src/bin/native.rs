@@ -11,7 +11,6 @@ use penstock_router::{
     Action, Backend, BackendFuture, Body, CallContext, Listener, ListenerConfig, Table, TableHandle, Target, Weighted,
     admit::{Admission, Limits},
     drain,
-    filter::Filters,
     route::{Match, PathMatch, Route, Rule},
 };
 
@@ -42,8 +41,7 @@ fn table() -> Result<Table> {
     let mut all = Vec::with_capacity(routes::ROUTES);
     for n in 0..routes::ROUTES {
         let (backend, admission) = &backends[n % BACKENDS];
-        let target =
-            Target { backend: backend.clone(), admission: admission.clone(), filters: Filters::default(), weight: 1 };
+        let target = Target { backend: backend.clone(), admission: admission.clone(), filters: None, weight: 1 };
         let path = PathMatch::prefix(&routes::prefix(n))?;
         all.push(Route {
             name: format!("bench/route-{n}").into(),

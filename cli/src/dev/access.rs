@@ -30,8 +30,8 @@ fn request(record: &AccessRecord<'_>) -> Request {
         host: record.host.to_owned(),
         path: record.path.to_owned(),
         status: record.status.map(|status| status.as_u16()),
-        route: record.route.map(str::to_owned),
-        workload: record.backend.map(str::to_owned),
+        route: record.route().map(str::to_owned),
+        workload: record.backend().map(str::to_owned),
         cause: record.cause.map(|cause| cause.shape().name),
         ended: match record.ended {
             Ended::Complete => "complete",

@@ -85,8 +85,13 @@ fn value(kind: ValueMatchType, text: &str) -> Result<StringMatch, String> {
 }
 
 fn action(rule: &RouteRule, ready: Ready<'_>, route: &str, errors: &mut Vec<String>) -> Result<Action, String> {
+    let rule_filters = filters(&rule.filters)?;
+    let by_prefix = |it: &HttpRouteMatch| it.path.as_ref().is_none_or(|it| it.r#type == PathMatchType::PathPrefix);
+    let prefix_only = rule.matches.iter().all(by_prefix);
+    rule_filters.check(prefix_only).map_err(say)?;
     let mut targets = Vec::new();
     for backend in &rule.backends {
+        filters(&backend.filters)?.check_under(&rule_filters, prefix_only).map_err(say)?;
         self::targets(backend, ready, route, errors, &mut targets)?;
     }
     let mut timeouts = timeouts(rule.timeouts.as_ref());
@@ -95,7 +100,7 @@ fn action(rule: &RouteRule, ready: Ready<'_>, route: &str, errors: &mut Vec<Stri
         let shares = rule.backends.iter().flat_map(|backend| ready(&backend.deployment));
         timeouts.request = shares.map(|(share, _)| share.request_timeout).max();
     }
-    Ok(Action { filters: filters(&rule.filters)?, backends: Weighted::new(targets), timeouts })
+    Ok(Action { filters: rule_filters.boxed(), backends: Weighted::new(targets), timeouts })
 }
 
 /// Weights are multiplied by this, so that one backend's weight can be split between its revisions.
@@ -108,7 +113,7 @@ fn targets(
     errors: &mut Vec<String>,
     targets: &mut Vec<Target>,
 ) -> Result<(), String> {
-    let filters = || filters(&spec.filters);
+    let filters = || filters(&spec.filters).map(Filters::boxed);
     let scaled = |part: u64| u32::try_from(u64::from(spec.weight.min(1_000_000)) * part).unwrap_or(u32::MAX);
     let shares = ready(&spec.deployment);
     if shares.is_empty() {

@@ -154,10 +154,14 @@ impl Pool {
     }
 
     /// Takes an instance back after a call that ended well; it ends here if it has served enough or the pool is full.
-    pub(crate) fn give_back(&self, instance: Box<Instance>) {
+    pub(crate) fn give_back(&self, mut instance: Box<Instance>) {
         self.count_cpu(&instance);
         let keep = self.keep.load(Relaxed);
         if keep == 0 || instance.calls >= self.max_invocations {
+            return;
+        }
+        if instance.store.data_mut().leaks(0) {
+            tracing::debug!(component = %self.template.who(), "an instance that keeps its handles retires");
             return;
         }
         let mut idle = self.idle.lock();

@@ -133,6 +133,9 @@ async fn serve(mut instance: Box<Instance>, mut jobs: mpsc::UnboundedReceiver<Jo
     }
 }
 
+/// Calls between two looks at the handles that an instance keeps.
+const LEAK_CHECK: u32 = 64;
+
 /// Takes calls and lets them run side by side, until the instance is not wanted any more and nothing is in flight.
 async fn drive(
     accessor: &Accessor<State>,
@@ -144,6 +147,7 @@ async fn drive(
 ) -> wasmtime::Result<()> {
     let mut calls = FuturesUnordered::new();
     let mut open = true;
+    let mut served = 0_u32;
     loop {
         let next = {
             let job = std::pin::pin!(async { if open { jobs.recv().await } else { std::future::pending().await } });
@@ -160,7 +164,9 @@ async fn drive(
         };
         match next {
             Either::Left(ended) => {
-                if let Ended::Unwanted = ended? {
+                served += 1;
+                let leaks = served % LEAK_CHECK == 0 && accessor.with(|mut access| access.get().leaks(calls.len()));
+                if leaks || matches!(ended?, Ended::Unwanted) {
                     retired.store(true, Relaxed);
                 }
             }

@@ -25,6 +25,20 @@ pub(crate) struct State {
     pub(crate) siblings: Vec<Option<Box<Sibling>>>,
 }
 
+/// Handles that a warm instance may keep from call to call. One that keeps more leaks them: it retires before it meets
+/// wasmtime's limit for a store and fails a call.
+const KEPT_HANDLES: usize = 256;
+/// Handles that a call in progress may hold without being suspected.
+const CALL_HANDLES: usize = 64;
+
+impl State {
+    /// Whether the guest does not give its handles back. `calls` of it are in progress.
+    pub(crate) fn leaks(&mut self, calls: usize) -> bool {
+        let most = KEPT_HANDLES + calls * CALL_HANDLES;
+        self.table.iter_mut().take(most + 1).count() > most
+    }
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }

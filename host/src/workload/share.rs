@@ -1,11 +1,6 @@
 //! One revision of one deployment on this host: from its images to instances that answer.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use penstock_api::snapshot::{self, Capacity};
 use penstock_router::{
@@ -24,6 +19,7 @@ use wasmtime_wasi_http::{p2, p3};
 use super::{
     graph::{self, LinkError, Node},
     link,
+    scratch::{Scratch, ScratchSpace},
 };
 use crate::{
     capability::{self, http::Egress},
@@ -40,7 +36,7 @@ pub(crate) struct Services {
     /// Bytes of memory for a component that names no limit.
     pub(crate) default_memory: usize,
     /// Where empty volumes live.
-    pub(crate) scratch: PathBuf,
+    pub(crate) scratch: Arc<ScratchSpace>,
 }
 
 /// Why a share did not start. The text is what a condition or a terminal shows.
@@ -357,52 +353,6 @@ fn node(engine: &Engine, spec: &snapshot::Component, component: &Component) -> N
         name: spec.name.clone(),
         imports: ty.imports(engine).filter_map(|(name, item)| interface((name, &item.ty))).collect(),
         exports: ty.exports(engine).filter_map(|(name, item)| interface((name, &item.ty))).collect(),
-    }
-}
-
-/// The folders behind a share's volumes.
-struct Scratch {
-    paths: BTreeMap<String, PathBuf>,
-    own: Option<PathBuf>,
-}
-
-impl Scratch {
-    fn new(spec: &snapshot::Share, base: &Path) -> Result<Self, StartError> {
-        let mut scratch = Self { paths: BTreeMap::new(), own: None };
-        for (index, volume) in spec.volumes.iter().enumerate() {
-            let path = match &volume.host_path {
-                Some(path) => PathBuf::from(path),
-                None => {
-                    let own = base.join(spec.id.replace(['/', '@'], "_"));
-                    scratch.own = Some(own.clone());
-                    let path = own.join(index.to_string());
-                    std::fs::create_dir_all(&path).map_err(|error| {
-                        StartError::Instance(format!(
-                            "volume '{}': cannot make {}: {error}",
-                            volume.name,
-                            path.display()
-                        ))
-                    })?;
-                    path
-                }
-            };
-            scratch.paths.insert(volume.name.clone(), path);
-        }
-        Ok(scratch)
-    }
-
-    fn path(&self, volume: &str) -> Option<PathBuf> {
-        self.paths.get(volume).cloned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Some(own) = &self.own
-            && let Err(error) = std::fs::remove_dir_all(own)
-        {
-            tracing::warn!(folder = %own.display(), %error, "an empty volume could not be removed");
-        }
     }
 }
 

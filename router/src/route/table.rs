@@ -64,6 +64,13 @@ pub struct Found<'t, A> {
     pub matched: &'t Matched,
 }
 
+/// Where a table keeps what it found, so that who holds the table need not also borrow from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    rule: u32,
+    matching: u32,
+}
+
 /// One line of the table, for people.
 #[derive(Debug)]
 pub struct Row<'t, A> {
@@ -136,14 +143,38 @@ impl<A> RouteTable<A> {
     /// The rule that a request goes to: the first candidate by precedence whose match holds.
     #[must_use]
     pub fn find<'t>(&'t self, request: &RequestKey<'_>) -> Option<Found<'t, A>> {
-        let hit = self.index.find(request)?;
-        let rule = &self.rules[hit.rule as usize];
-        Some(Found {
+        self.locate(request).map(|place| self.found(place))
+    }
+
+    /// As [`find`](Self::find), as numbers.
+    #[inline]
+    pub(crate) fn locate(&self, request: &RequestKey<'_>) -> Option<Place> {
+        self.index.find(request).map(|hit| Place { rule: hit.rule, matching: hit.matching })
+    }
+
+    /// The action at a place of this very table. Each thing is asked for by itself, since each is a visit to memory that
+    /// requests for other routes have driven out of the caches.
+    #[inline]
+    pub(crate) fn action(&self, place: Place) -> &A {
+        &self.rules[place.rule as usize].action
+    }
+
+    /// How the path matched, for a place of this very table.
+    #[inline]
+    pub(crate) fn matched(&self, place: Place) -> &Matched {
+        &self.index.matching(place.matching).matched
+    }
+
+    /// What is at a place of this very table.
+    #[inline]
+    pub(crate) fn found(&self, place: Place) -> Found<'_, A> {
+        let rule = &self.rules[place.rule as usize];
+        Found {
             action: &rule.action,
             route: &self.routes[rule.route as usize].name,
             rule: rule.position as usize,
-            matched: &self.index.matching(hit.matching).matched,
-        })
+            matched: &self.index.matching(place.matching).matched,
+        }
     }
 
     /// Every (hostname, match) pair in the order of precedence.

@@ -11,8 +11,8 @@ pub type Table = route::RouteTable<Action>;
 /// What happens to a request that matched a rule.
 #[derive(Debug, Default)]
 pub struct Action {
-    /// Filters of the rule, before those of the backend.
-    pub filters: Filters,
+    /// Filters of the rule, before those of the backend. Apart, so that a rule without any, as most are, is small.
+    pub filters: Option<Box<Filters>>,
     /// Where the request goes.
     pub backends: Weighted,
     /// Timeouts, if other than the listener's.
@@ -35,7 +35,7 @@ pub struct Target {
     /// Its gate, shared by every route that leads to it.
     pub admission: Arc<Admission>,
     /// Filters for this backend only, after those of the rule.
-    pub filters: Filters,
+    pub filters: Option<Box<Filters>>,
     /// Its share of the requests, in proportion to the sum of all weights.
     pub weight: u32,
 }
@@ -53,10 +53,16 @@ impl Weighted {
         Self(Shares::new(targets.into_iter().map(|target| (target.weight, target)).collect()))
     }
 
-    /// One target at random by weight; `None` if the weights sum to zero.
+    /// The place of one target at random by weight; `None` if the weights sum to zero.
     #[must_use]
-    pub fn pick(&self) -> Option<&Target> {
+    pub fn pick(&self) -> Option<usize> {
         self.0.pick(fastrand::u64(..))
+    }
+
+    /// A target by its place.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&Target> {
+        self.0.get(place)
     }
 
     /// All targets, for listings.

@@ -10,12 +10,20 @@ use http::{Request, Response};
 use tokio::time::Instant;
 
 use super::{
-    Timeouts,
+    Peer, Timeouts,
     expiry::Expiry,
-    flight::Flight,
     upload::{Upload, UploadFailure},
 };
 use crate::{Backend, Body, CallContext, Cause, Error};
+
+/// Who sends the request's body, and how patient a call is with them.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender<'r> {
+    pub(crate) peer: &'r Peer,
+    pub(crate) upload: Option<&'r Upload>,
+    /// The gap that the body may leave between two of its bytes.
+    pub(crate) timeout: Option<Duration>,
+}
 
 /// Calls the backend and waits for its response headers. Dropping the future drops the call.
 pub(crate) async fn call(
@@ -23,13 +31,13 @@ pub(crate) async fn call(
     request: Request<Body>,
     context: CallContext,
     timeouts: &Timeouts,
-    flight: &Flight,
+    sender: Sender<'_>,
 ) -> Result<Response<Body>, Error> {
     let mut patience = Patience {
         deadline: context.deadline,
         backend: timeouts.backend.filter(|timeout| !timeout.is_zero()).map(|timeout| Instant::now() + timeout),
-        timeout: flight.body_timeout,
-        upload: flight.upload.as_deref(),
+        timeout: sender.timeout,
+        upload: sender.upload,
     };
     let mut expiry = Expiry::at(patience.next());
     let mut call = backend.call(request, context);
@@ -40,7 +48,7 @@ pub(crate) async fn call(
         }
         if !told {
             told = true;
-            flight.peer.leaves_unread(true);
+            sender.peer.leaves_unread(true);
         }
         if let Some(failure) = patience.failure(cx) {
             return Poll::Ready(Err(failure.into()));

@@ -1,6 +1,7 @@
 //! One request under way: what it holds, and the record that is told of it when it ends, however it ends.
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -10,8 +11,13 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::PathAndQ
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Peer, stall::Stall, upload::Upload};
-use crate::{Backend, Cause, Generation, admit::Permit, observe::AccessRecord, observe::Ended};
+use super::{Action, Peer, stall::Stall, upload::Upload};
+use crate::{
+    Cause, Generation,
+    admit::Permit,
+    observe::{AccessRecord, Ended},
+    route::{Matched, Place},
+};
 
 /// One request under way. Its drop is the request's end: it gives back the permit and tells the observer.
 pub(crate) struct Flight {
@@ -27,12 +33,12 @@ pub(crate) struct Flight {
     pub(crate) upload: Option<Arc<Upload>>,
     /// Of the HTTP/2 stream.
     pub(crate) stall: Option<Arc<Stall>>,
-    /// Kept until the end, so that a generation lives as long as any request that it routed.
-    pub(crate) kept: Option<Arc<Generation>>,
-    /// Its number; 0 before it has one.
+    /// Where it leads, once that is known.
+    pub(crate) routed: Option<Routed>,
+    /// The place of the backend that was picked among those of the rule.
+    pub(crate) target: Option<usize>,
+    /// The number of the generation that was asked; 0 before one was.
     pub(crate) generation: u64,
-    pub(crate) route: Option<Arc<str>>,
-    pub(crate) backend: Option<Arc<dyn Backend>>,
     pub(crate) permit: Option<Permit>,
     pub(crate) queue_wait: Duration,
     pub(crate) first_byte: Option<Duration>,
@@ -42,6 +48,56 @@ pub(crate) struct Flight {
     pub(crate) cause: Option<Cause>,
     pub(crate) bytes_out: u64,
     pub(crate) ended: Ended,
+}
+
+/// The rule that a request goes to. The generation is kept until the request's end, so that it lives as long as any
+/// request that it routed; what is in it is referred to by its place, which costs no count of its own.
+pub(crate) struct Routed {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) place: Place,
+}
+
+// === impl Routed ===
+
+impl Routed {
+    #[inline]
+    pub(crate) fn action(&self) -> &Action {
+        self.generation.table.action(self.place)
+    }
+
+    /// How the path matched.
+    #[inline]
+    pub(crate) fn matched(&self) -> &Matched {
+        self.generation.table.matched(self.place)
+    }
+}
+
+/// The names of where a request leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Leads<'f> {
+    routed: Option<&'f Routed>,
+    target: Option<usize>,
+}
+
+// === impl Leads ===
+
+impl<'f> Leads<'f> {
+    /// `namespace/name` of the route that matched.
+    pub(crate) fn route(&self) -> Option<&'f str> {
+        self.routed.map(|routed| &**routed.generation.table.found(routed.place).route)
+    }
+
+    /// The name of the backend that was picked.
+    pub(crate) fn backend(&self) -> Option<&'f str> {
+        let action = self.routed?.action();
+        action.backends.get(self.target?).map(|target| target.backend.name())
+    }
+}
+
+impl fmt::Debug for Leads<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leads").field("route", &self.route()).field("backend", &self.backend()).finish()
+    }
 }
 
 // === impl Flight ===
@@ -60,10 +116,9 @@ impl Flight {
             path: None,
             upload: None,
             stall,
-            kept: None,
+            routed: None,
+            target: None,
             generation: 0,
-            route: None,
-            backend: None,
             permit: None,
             queue_wait: Duration::ZERO,
             first_byte: None,
@@ -84,6 +139,11 @@ impl Flight {
         }
     }
 
+    /// The names of where it leads.
+    pub(crate) fn leads(&self) -> Leads<'_> {
+        Leads { routed: self.routed.as_ref(), target: self.target }
+    }
+
     fn tell(&self, now: Instant) {
         let record = AccessRecord {
             listener: &self.peer.shared.config.name,
@@ -93,8 +153,7 @@ impl Flight {
             path: self.path.as_ref().map_or_else(|| self.uri.path(), PathAndQuery::path),
             status: self.status,
             cause: self.cause,
-            route: self.route.as_deref(),
-            backend: self.backend.as_deref().map(Backend::name),
+            leads: self.leads(),
             generation: self.generation,
             bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
             bytes_out: self.bytes_out,

@@ -23,11 +23,22 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    Action, Target, call::call, download::Download, finish, flight::Flight, hop, peer::Peer, refuse::refuse,
-    respond::respond, stall::Stall, upload::Upload,
+    Target,
+    call::{Sender, call},
+    download::Download,
+    finish,
+    flight::{Flight, Routed},
+    hop,
+    peer::Peer,
+    refuse::refuse,
+    respond::respond,
+    stall::Stall,
+    upload::Upload,
 };
 use crate::{
     Body, CallContext, Cause, Error,
+    admit::Permit,
+    filter::Filters,
     route::{self, RequestKey},
 };
 
@@ -87,41 +98,59 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
         method: &parts.method,
         headers: &parts.headers,
     };
-    let found = generation.table.find(&key);
+    let place = generation.table.locate(&key);
     flight.generation = generation.number;
-    let found =
-        found.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
-    flight.route = Some(Arc::clone(found.route));
-    let action: &Action = found.action;
+    let place =
+        place.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
+    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, .. } = flight;
+    let routed: &Routed = routed.insert(Routed { generation, place });
+    let action = routed.action();
 
-    if let Some(redirect) = action.filters.redirect(&parts, found.matched, false, peer.shared.port) {
+    let rule_filters = action.filters.as_deref();
+    if let Some(redirect) = redirected(rule_filters, &parts, routed, &peer) {
         return redirect;
     }
     if hop {
         hop::remove(&mut parts.headers);
     }
-    action.filters.apply_request(&mut parts, found.matched)?;
-    let target = action.backends.pick().ok_or_else(no_backend)?;
-    flight.backend = Some(Arc::clone(&target.backend));
-    if let Some(redirect) = target.filters.redirect(&parts, found.matched, false, peer.shared.port) {
+    if let Some(filters) = rule_filters {
+        filters.apply_request(&mut parts, routed.matched())?;
+    }
+    let picked = action.backends.pick().ok_or_else(no_backend)?;
+    *target = Some(picked);
+    let target = action.backends.get(picked).ok_or_else(no_backend)?;
+    let target_filters = target.filters.as_deref();
+    if let Some(redirect) = redirected(target_filters, &parts, routed, &peer) {
         return redirect;
     }
-    target.filters.apply_request(&mut parts, found.matched)?;
-    let body = upload(incoming, limits.body_bytes, flight)?;
+    if let Some(filters) = target_filters {
+        filters.apply_request(&mut parts, routed.matched())?;
+    }
+    let body = take_body(incoming, limits.body_bytes, *started, upload)?;
 
     let timeout = non_zero(action.timeouts.request.unwrap_or(limits.request_timeout));
-    let deadline = timeout.and_then(|timeout| flight.started.checked_add(timeout));
-    flight.body_timeout = timeout;
-    admit(target, deadline, flight).await?;
+    let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
+    *body_timeout = timeout;
+    *permit = Some(admit(target, deadline, queue_wait).await?);
 
-    let context = CallContext { client: peer.client, tls: false, deadline, route: Arc::clone(found.route) };
+    let context = CallContext { client: peer.client, tls: false, deadline };
     let request = Request::from_parts(parts, body);
-    let mut response = call(&*target.backend, request, context, &action.timeouts, flight).await?;
-    target.filters.apply_response(response.headers_mut());
-    action.filters.apply_response(response.headers_mut());
+    let sender = Sender { peer: &peer, upload: upload.as_deref(), timeout };
+    let mut response = call(&*target.backend, request, context, &action.timeouts, sender).await?;
+    for filters in target_filters.into_iter().chain(rule_filters) {
+        filters.apply_response(response.headers_mut());
+    }
     finish::check(&mut response)?;
-    flight.kept = Some(generation);
     Ok(response)
+}
+
+fn redirected(
+    filters: Option<&Filters>,
+    parts: &Parts,
+    routed: &Routed,
+    peer: &Peer,
+) -> Option<Result<Response<Body>, Error>> {
+    filters?.redirect(parts, routed.matched(), false, peer.shared.port)
 }
 
 /// Replaces the path by its normal form, which is what is matched and what the backend sees. The query stays as it is.
@@ -161,7 +190,12 @@ fn no_backend() -> Error {
     Error::new(Cause::NoBackend, "The route matched, but none of its backends exists or has any weight")
 }
 
-fn upload(incoming: Incoming, limit: Option<u64>, flight: &mut Flight) -> Result<Body, Error> {
+fn take_body(
+    incoming: Incoming,
+    limit: Option<u64>,
+    started: Instant,
+    watched: &mut Option<Arc<Upload>>,
+) -> Result<Body, Error> {
     if incoming.is_end_stream() {
         return Ok(Body::empty());
     }
@@ -172,23 +206,19 @@ fn upload(incoming: Incoming, limit: Option<u64>, flight: &mut Flight) -> Result
         let detail = format!("The body has {announced} bytes; at most {limit} are allowed");
         return Err(Error::new(Cause::BodyTooLarge, detail));
     }
-    let (upload, body) = Upload::wrap(incoming, limit, flight.started);
-    flight.upload = Some(upload);
+    let (upload, body) = Upload::wrap(incoming, limit, started);
+    *watched = Some(upload);
     Ok(Body::boxed(body))
 }
 
-async fn admit(target: &Target, deadline: Option<Instant>, flight: &mut Flight) -> Result<(), Error> {
-    let permit = match target.admission.try_admit() {
-        Some(permit) => permit,
-        None => {
-            let asked = Instant::now();
-            let admitted = target.admission.admit(deadline).await;
-            flight.queue_wait = asked.elapsed();
-            admitted?
-        }
-    };
-    flight.permit = Some(permit);
-    Ok(())
+async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration) -> Result<Permit, Error> {
+    if let Some(permit) = target.admission.try_admit() {
+        return Ok(permit);
+    }
+    let asked = Instant::now();
+    let admitted = target.admission.admit(deadline).await;
+    *waited = asked.elapsed();
+    Ok(admitted?)
 }
 
 /// A timeout of zero is none, as in Gateway API.

@@ -3,9 +3,16 @@
 /// Alternatives with weights (Gateway API `BackendRef.weight`: an item's share is its weight over the sum of all).
 #[derive(Clone, Debug)]
 pub(super) struct Shares<T> {
-    /// Each with the sum of the weights up to and with it. Rises, so an item of weight zero never is the first above a point.
-    items: Vec<(u64, T)>,
+    items: Items<T>,
     total: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Items<T> {
+    /// Most have one only, which lies where its owner does: no second visit to memory.
+    One(T),
+    /// Each with the sum of the weights up to and with it. Rises, so an item of weight zero never is the first above a point.
+    Many(Vec<(u64, T)>),
 }
 
 // === impl Shares ===
@@ -15,35 +22,55 @@ impl<T> Shares<T> {
     #[must_use]
     pub(super) fn new(items: Vec<(u32, T)>) -> Self {
         let mut total = 0;
-        let items = items
+        let mut items: Vec<_> = items
             .into_iter()
             .map(|(weight, item)| {
                 total += u64::from(weight);
                 (total, item)
             })
             .collect();
-        Self { items, total }
+        match items.pop() {
+            Some((_, one)) if items.is_empty() => Self { items: Items::One(one), total },
+            last => {
+                items.extend(last);
+                Self { items: Items::Many(items), total }
+            }
+        }
     }
 
-    /// The item that `r` falls on: for `r` even over all `u64`, each item in proportion to its weight. `None` if there is
-    /// none with a weight. Logarithmic in the number of items.
+    /// The place of the item that `r` falls on: for `r` even over all `u64`, each item in proportion to its weight. `None`
+    /// if there is none with a weight. Logarithmic in the number of items.
     #[must_use]
-    pub(super) fn pick(&self, r: u64) -> Option<&T> {
-        // The high half of the product is `r` scaled to 0..total, evenly and without a division.
-        let point = ((u128::from(r) * u128::from(self.total)) >> u64::BITS) as u64;
-        let index = self.items.partition_point(|(sum, _)| *sum <= point);
-        self.items.get(index).map(|(_, item)| item)
+    pub(super) fn pick(&self, r: u64) -> Option<usize> {
+        match &self.items {
+            Items::One(_) => (self.total > 0).then_some(0),
+            Items::Many(items) => {
+                // The high half of the product is `r` scaled to 0..total, evenly and without a division.
+                let point = ((u128::from(r) * u128::from(self.total)) >> u64::BITS) as u64;
+                let index = items.partition_point(|(sum, _)| *sum <= point);
+                (index < items.len()).then_some(index)
+            }
+        }
+    }
+
+    /// An item by its place.
+    #[must_use]
+    pub(super) fn get(&self, place: usize) -> Option<&T> {
+        match &self.items {
+            Items::One(item) => (place == 0).then_some(item),
+            Items::Many(items) => items.get(place).map(|(_, item)| item),
+        }
     }
 
     /// Every item, picked or not, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.items.iter().map(|(_, item)| item)
+        (0..).map_while(|place| self.get(place))
     }
 }
 
 impl<T> Default for Shares<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), total: 0 }
+        Self { items: Items::Many(Vec::new()), total: 0 }
     }
 }
 
@@ -58,8 +85,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let mut counts = vec![0_u32; weights.len()];
         for _ in 0..PICKS {
-            let picked: &usize = weighted.pick(random.u64(..)).expect("a weight above zero");
-            counts[*picked] += 1;
+            let picked = weighted.pick(random.u64(..)).expect("a weight above zero");
+            counts[picked] += 1;
         }
         counts.into_iter().map(|count| f64::from(count) / f64::from(PICKS)).collect()
     }
@@ -97,9 +124,9 @@ mod tests {
     #[test]
     fn the_ends_of_the_range() {
         let weighted = Shares::new(vec![(0, 'a'), (1, 'b'), (2, 'c'), (0, 'd')]);
-        assert_eq!((weighted.pick(0), weighted.pick(u64::MAX)), (Some(&'b'), Some(&'c')));
-        assert_eq!(weighted.pick(u64::MAX / 3), Some(&'b'));
-        assert_eq!(weighted.pick(u64::MAX / 3 + 1), Some(&'c'));
+        assert_eq!((weighted.pick(0), weighted.pick(u64::MAX)), (Some(1), Some(2)));
+        assert_eq!(weighted.pick(u64::MAX / 3), Some(1));
+        assert_eq!(weighted.pick(u64::MAX / 3 + 1), Some(2));
         assert_eq!(weighted.iter().collect::<String>(), "abcd");
     }
 }

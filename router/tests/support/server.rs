@@ -51,12 +51,7 @@ pub fn gate(concurrency: usize, queue_depth: usize) -> Arc<Admission> {
 }
 
 pub fn target(backend: &Arc<dyn Backend>, admission: &Arc<Admission>) -> Target {
-    Target {
-        backend: Arc::clone(backend),
-        admission: Arc::clone(admission),
-        filters: penstock_router::filter::Filters::default(),
-        weight: 1,
-    }
+    Target { backend: Arc::clone(backend), admission: Arc::clone(admission), filters: None, weight: 1 }
 }
 
 pub fn route(path: &str, action: Action) -> Route<Action> {
@@ -103,8 +98,8 @@ impl Observer for Records {
             path: record.path.to_owned(),
             status: record.status,
             cause: record.cause,
-            route: record.route.map(str::to_owned),
-            backend: record.backend.map(str::to_owned),
+            route: record.route().map(str::to_owned),
+            backend: record.backend().map(str::to_owned),
             generation: record.generation,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,

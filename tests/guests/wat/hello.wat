@@ -1,5 +1,6 @@
 ;; The cheapest WASI 0.2 guest, for measuring the host itself: 200 "hello\n".
 (module
+  (import "wasi:http/types@0.2.12" "[resource-drop]incoming-request" (func $drop_request (param i32)))
   (import "wasi:http/types@0.2.12" "[constructor]fields" (func $fields (result i32)))
   (import "wasi:http/types@0.2.12" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
   (import "wasi:http/types@0.2.12" "[method]outgoing-response.body" (func $body (param i32 i32)))
@@ -16,6 +17,7 @@
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
   (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $req i32) (param $out i32)
     (local $resp i32)
+    (call $drop_request (local.get $req))
     (local.set $resp (call $response (call $fields)))
     (call $body (local.get $resp) (i32.const 0))
     (call $set (local.get $out) (i32.const 0) (local.get $resp)

@@ -103,11 +103,7 @@ impl Unit {
 
     /// The Workload of a share.
     pub(super) fn workload(&self, name: &Name, revision: &str, host: &HostId) -> Name {
-        if self.alone {
-            name.clone()
-        } else {
-            Name::new(&name.namespace, names::workload(&name.name, revision, host))
-        }
+        if self.alone { name.clone() } else { Name::new(&name.namespace, names::workload(&name.name, revision, host)) }
     }
 
     /// Whether more hosts could change anything about where it runs.

@@ -6,7 +6,7 @@ mod support;
 
 use penstock_api::{
     route::{HttpPathMatch, HttpPathModifier, HttpRouteFilter, HttpRouteMatch, HttpUrlRewrite, PathMatchType},
-    snapshot::{Route, RouteBackend, Snapshot},
+    snapshot::{Route, RouteBackend},
 };
 use support::{TestHost, route, share, snapshot, wait};
 
@@ -14,7 +14,7 @@ use support::{TestHost, route, share, snapshot, wait};
 async fn host(routes: Vec<Route>) -> (TestHost, Vec<String>) {
     let hello = share("hello", "hello-wat");
     let host = TestHost::start(vec![hello.clone()]).await;
-    let mut next = Snapshot { version: 2, ..snapshot(2, vec![hello]) };
+    let mut next = snapshot(2, vec![hello]);
     next.listeners[0].routes = routes;
     host.host.apply(next);
     let status = wait(&host.host, |status| status.version == 2).await;

@@ -53,7 +53,7 @@ fn targets_are_picked_by_weight() {
     );
     let mut picked = [0_u32; 4];
     for _ in 0..10_000 {
-        let target = std::ptr::from_ref(weighted.get(weighted.pick().unwrap()).unwrap());
+        let target = std::ptr::from_ref(weighted.pick().unwrap().1);
         let place = weighted.targets().position(|other| std::ptr::eq(other, target)).unwrap();
         picked[place] += 1;
     }

@@ -91,8 +91,9 @@ fn action(rule: &RouteRule, ready: Ready<'_>, route: &str, errors: &mut Vec<Stri
     rule_filters.check(prefix_only).map_err(say)?;
     let mut targets = Vec::new();
     for backend in &rule.backends {
-        filters(&backend.filters)?.check_under(&rule_filters, prefix_only).map_err(say)?;
-        self::targets(backend, ready, route, errors, &mut targets)?;
+        let filters = filters(&backend.filters)?;
+        filters.check_under(&rule_filters, prefix_only).map_err(say)?;
+        self::targets(backend, &filters, ready, route, errors, &mut targets);
     }
     let mut timeouts = timeouts(rule.timeouts.as_ref());
     if timeouts.request.is_none() {
@@ -108,12 +109,12 @@ const SCALE: u64 = 1000;
 
 fn targets(
     spec: &RouteBackend,
+    filters: &Filters,
     ready: Ready<'_>,
     route: &str,
     errors: &mut Vec<String>,
     targets: &mut Vec<Target>,
-) -> Result<(), String> {
-    let filters = || filters(&spec.filters).map(Filters::boxed);
+) {
     let scaled = |part: u64| u32::try_from(u64::from(spec.weight.min(1_000_000)) * part).unwrap_or(u32::MAX);
     let shares = ready(&spec.deployment);
     if shares.is_empty() {
@@ -126,10 +127,10 @@ fn targets(
         targets.push(Target {
             backend: Arc::new(Unavailable { name: spec.deployment.clone(), cause, detail }),
             admission: open(),
-            filters: filters()?,
+            filters: filters.clone().boxed(),
             weight: scaled(SCALE),
         });
-        return Ok(());
+        return;
     }
     let total: u64 = shares.iter().map(|(_, replicas)| u64::from((*replicas).max(1))).sum();
     for (share, replicas) in shares {
@@ -143,9 +144,8 @@ fn targets(
             }
         };
         let weight = scaled(SCALE * u64::from(replicas.max(1)) / total);
-        targets.push(Target { backend, admission, filters: filters()?, weight });
+        targets.push(Target { backend, admission, filters: filters.clone().boxed(), weight });
     }
-    Ok(())
 }
 
 /// An admission that lets everybody in, for what answers at once.

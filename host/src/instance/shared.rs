@@ -134,7 +134,7 @@ async fn serve(mut instance: Box<Instance>, mut jobs: mpsc::UnboundedReceiver<Jo
 }
 
 /// Calls between two looks at the handles that an instance keeps.
-const LEAK_CHECK: u32 = 64;
+const LEAK_CHECK: u64 = 64;
 
 /// Takes calls and lets them run side by side, until the instance is not wanted any more and nothing is in flight.
 async fn drive(
@@ -147,7 +147,7 @@ async fn drive(
 ) -> wasmtime::Result<()> {
     let mut calls = FuturesUnordered::new();
     let mut open = true;
-    let mut served = 0_u32;
+    let mut served = 0_u64;
     loop {
         let next = {
             let job = std::pin::pin!(async { if open { jobs.recv().await } else { std::future::pending().await } });
@@ -164,10 +164,11 @@ async fn drive(
         };
         match next {
             Either::Left(ended) => {
+                let ended = ended?;
                 served += 1;
                 let leaks =
                     served.is_multiple_of(LEAK_CHECK) && accessor.with(|mut access| access.get().leaks(calls.len()));
-                if leaks || matches!(ended?, Ended::Unwanted) {
+                if leaks || matches!(ended, Ended::Unwanted) {
                     retired.store(true, Relaxed);
                 }
             }

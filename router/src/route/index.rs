@@ -56,7 +56,7 @@ pub(super) struct Matching {
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     pub(super) rule: u32,
     pub(super) matching: u32,
 }

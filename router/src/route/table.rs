@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     host::HostPattern,
-    index::{Candidate, Index, Matching},
+    index::{Candidate, Hit, Index, Matching},
     path::Matched,
     rank::Rank,
     rule::{Match, Route, Rule},
@@ -62,13 +62,6 @@ pub struct Found<'t, A> {
     pub rule: usize,
     /// How the path matched.
     pub matched: &'t Matched,
-}
-
-/// Where a table keeps what it found, so that who holds the table need not also borrow from it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    rule: u32,
-    matching: u32,
 }
 
 /// One line of the table, for people.
@@ -143,37 +136,36 @@ impl<A> RouteTable<A> {
     /// The rule that a request goes to: the first candidate by precedence whose match holds.
     #[must_use]
     pub fn find<'t>(&'t self, request: &RequestKey<'_>) -> Option<Found<'t, A>> {
-        self.locate(request).map(|place| self.found(place))
+        self.locate(request).map(|hit| self.found(hit))
     }
 
-    /// As [`find`](Self::find), as numbers.
+    /// As [`find`](Self::find), as numbers: who holds the table need not also borrow from it.
     #[inline]
-    pub(crate) fn locate(&self, request: &RequestKey<'_>) -> Option<Place> {
-        self.index.find(request).map(|hit| Place { rule: hit.rule, matching: hit.matching })
+    pub(crate) fn locate(&self, request: &RequestKey<'_>) -> Option<Hit> {
+        self.index.find(request)
     }
 
-    /// The action at a place of this very table. Each thing is asked for by itself, since each is a visit to memory that
+    /// The action of a hit in this very table. Each thing is asked for by itself, since each is a visit to memory that
     /// requests for other routes have driven out of the caches.
     #[inline]
-    pub(crate) fn action(&self, place: Place) -> &A {
-        &self.rules[place.rule as usize].action
+    pub(crate) fn action(&self, hit: Hit) -> &A {
+        &self.rules[hit.rule as usize].action
     }
 
-    /// How the path matched, for a place of this very table.
+    /// How the path matched, for a hit in this very table.
     #[inline]
-    pub(crate) fn matched(&self, place: Place) -> &Matched {
-        &self.index.matching(place.matching).matched
+    pub(crate) fn matched(&self, hit: Hit) -> &Matched {
+        &self.index.matching(hit.matching).matched
     }
 
-    /// What is at a place of this very table.
-    #[inline]
-    pub(crate) fn found(&self, place: Place) -> Found<'_, A> {
-        let rule = &self.rules[place.rule as usize];
+    /// What was hit in this very table.
+    pub(crate) fn found(&self, hit: Hit) -> Found<'_, A> {
+        let rule = &self.rules[hit.rule as usize];
         Found {
             action: &rule.action,
             route: &self.routes[rule.route as usize].name,
             rule: rule.position as usize,
-            matched: &self.index.matching(place.matching).matched,
+            matched: self.matched(hit),
         }
     }
 

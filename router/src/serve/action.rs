@@ -53,15 +53,16 @@ impl Weighted {
         Self(Shares::new(targets.into_iter().map(|target| (target.weight, target)).collect()))
     }
 
-    /// The place of one target at random by weight; `None` if the weights sum to zero.
+    /// One target at random by weight, with its place; `None` if the weights sum to zero.
     #[must_use]
-    pub fn pick(&self) -> Option<usize> {
-        self.0.pick(fastrand::u64(..))
+    pub fn pick(&self) -> Option<(usize, &Target)> {
+        let place = self.0.pick(fastrand::u64(..))?;
+        Some((place, self.0.get(place)?))
     }
 
     /// A target by its place.
     #[must_use]
-    pub fn get(&self, place: usize) -> Option<&Target> {
+    pub(crate) fn get(&self, place: usize) -> Option<&Target> {
         self.0.get(place)
     }
 

@@ -16,7 +16,7 @@ use crate::{
     Cause, Generation,
     admit::Permit,
     observe::{AccessRecord, Ended},
-    route::{Matched, Place},
+    route::{Hit, Matched},
 };
 
 /// One request under way. Its drop is the request's end: it gives back the permit and tells the observer.
@@ -51,10 +51,10 @@ pub(crate) struct Flight {
 }
 
 /// The rule that a request goes to. The generation is kept until the request's end, so that it lives as long as any
-/// request that it routed; what is in it is referred to by its place, which costs no count of its own.
+/// request that it routed; what is in it is referred to by numbers, which cost no count of its own.
 pub(crate) struct Routed {
     pub(crate) generation: Arc<Generation>,
-    pub(crate) place: Place,
+    pub(crate) hit: Hit,
 }
 
 // === impl Routed ===
@@ -62,13 +62,13 @@ pub(crate) struct Routed {
 impl Routed {
     #[inline]
     pub(crate) fn action(&self) -> &Action {
-        self.generation.table.action(self.place)
+        self.generation.table.action(self.hit)
     }
 
     /// How the path matched.
     #[inline]
     pub(crate) fn matched(&self) -> &Matched {
-        self.generation.table.matched(self.place)
+        self.generation.table.matched(self.hit)
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Leads<'f> {
 impl<'f> Leads<'f> {
     /// `namespace/name` of the route that matched.
     pub(crate) fn route(&self) -> Option<&'f str> {
-        self.routed.map(|routed| &**routed.generation.table.found(routed.place).route)
+        self.routed.map(|routed| &**routed.generation.table.found(routed.hit).route)
     }
 
     /// The name of the backend that was picked.

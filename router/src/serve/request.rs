@@ -98,12 +98,11 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
         method: &parts.method,
         headers: &parts.headers,
     };
-    let place = generation.table.locate(&key);
+    let hit = generation.table.locate(&key);
     flight.generation = generation.number;
-    let place =
-        place.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
+    let hit = hit.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
     let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, .. } = flight;
-    let routed: &Routed = routed.insert(Routed { generation, place });
+    let routed: &Routed = routed.insert(Routed { generation, hit });
     let action = routed.action();
 
     let rule_filters = action.filters.as_deref();
@@ -116,10 +115,9 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     if let Some(filters) = rule_filters {
         filters.apply_request(&mut parts, routed.matched())?;
     }
-    let picked = action.backends.pick().ok_or_else(no_backend)?;
-    *target = Some(picked);
-    let target = action.backends.get(picked).ok_or_else(no_backend)?;
-    let target_filters = target.filters.as_deref();
+    let (place, picked) = action.backends.pick().ok_or_else(no_backend)?;
+    *target = Some(place);
+    let target_filters = picked.filters.as_deref();
     if let Some(redirect) = redirected(target_filters, &parts, routed, &peer) {
         return redirect;
     }
@@ -131,12 +129,12 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let timeout = non_zero(action.timeouts.request.unwrap_or(limits.request_timeout));
     let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
     *body_timeout = timeout;
-    *permit = Some(admit(target, deadline, queue_wait).await?);
+    *permit = Some(admit(picked, deadline, queue_wait).await?);
 
     let context = CallContext { client: peer.client, tls: false, deadline };
     let request = Request::from_parts(parts, body);
     let sender = Sender { peer: &peer, upload: upload.as_deref(), timeout };
-    let mut response = call(&*target.backend, request, context, &action.timeouts, sender).await?;
+    let mut response = call(&*picked.backend, request, context, &action.timeouts, sender).await?;
     for filters in target_filters.into_iter().chain(rule_filters) {
         filters.apply_response(response.headers_mut());
     }

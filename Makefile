@@ -19,12 +19,24 @@ FUZZ_SECONDS ?= 20
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Build, start the quickstart, request each route, swap a route under load, show what happened
 	cargo build --locked --workspace --bin penstock --bin demo
 	$(target)/debug/demo $(target)/debug/penstock examples/quickstart
+
+.PHONY: demo-kubernetes
+demo-kubernetes: ## A real cluster, two Services, scaled and rolled under load, with what kubectl shows at each step
+	tests/e2e.sh -- $(target)/debug/demo_kubernetes
+
+.PHONY: e2e
+e2e: ## The scenarios on a real cluster: scaling, rolling, and what breaks, without a lost request
+	tests/e2e.sh
+
+.PHONY: generate
+generate: ## What is generated from the sources: the resource definitions in deploy/crds
+	cargo run --locked -p penstock-api --bin crds deploy/crds
 
 .PHONY: check
 check: ## Format, lints, unit tests: seconds, before every commit

@@ -14,16 +14,18 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "ArtifactStatus",
     derive = "PartialEq",
+    shortname = "wa",
     category = "wasmcloud",
     doc = "A component that is fetched once for the whole cluster.",
     printcolumn(name = "IMAGE", type_ = "string", json_path = ".spec.image"),
     printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[schemars(transform = crate::cel::image)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactSpec {
     /// An OCI reference.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// The Secret (of type `kubernetes.io/dockerconfigjson`) with the registry's credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]

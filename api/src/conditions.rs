@@ -27,6 +27,11 @@ pub const DEPLOY: &str = "Deploy";
 /// Deployment: the current number of replicas is the wanted one.
 pub const SCALE: &str = "Scale";
 
+/// Deployment: as many replicas serve as must.
+pub const AVAILABLE: &str = "Available";
+/// Deployment: every ready host has acknowledged this generation, and its endpoints have been known for the propagation delay.
+pub const PROGRAMMED: &str = "Programmed";
+
 /// Artifact: it can be fetched at `status.artifactUrl`.
 pub const PUBLISHED: &str = "Published";
 
@@ -34,3 +39,8 @@ pub const PUBLISHED: &str = "Published";
 pub const ACCEPTED: &str = "Accepted";
 /// Route, by parent: every backend it names exists and may be used.
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
+/// Route, by parent: a part of it is left out.
+pub const PARTIALLY_INVALID: &str = "PartiallyInvalid";
+
+/// Service: Penstock serves all of its ports.
+pub const SERVICE_ACCEPTED: &str = "runtime.wasmcloud.dev/Accepted";

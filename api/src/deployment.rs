@@ -22,6 +22,7 @@ use crate::{
     namespaced,
     status = "WorkloadDeploymentStatus",
     derive = "PartialEq",
+    shortname = "wd",
     category = "wasmcloud",
     doc = "A workload, how many replicas of it, and how a change is rolled out.",
     scale(
@@ -31,8 +32,16 @@ use crate::{
     ),
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.currentReplicas"),
     printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "SERVICE", type_ = "string", json_path = ".spec.kubernetes.service.name", priority = 1),
+    printcolumn(
+        name = "MESSAGE",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[schemars(transform = crate::cel::deployment)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadDeploymentSpec {
     /// Units of capacity over all hosts; 1 unless it says otherwise.
@@ -91,6 +100,7 @@ pub struct Strategy {
 
 /// Bounds of a rolling update: a number of replicas or a percentage such as `25%`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::rolling_update)]
 #[serde(rename_all = "camelCase")]
 pub struct RollingUpdate {
     /// How many more than wanted there may be.
@@ -116,6 +126,9 @@ pub struct DeploymentArtifact {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadDeploymentStatus {
+    /// The generation that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// `Artifact`, `Sync`, `Deploy`, `Scale` and `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
     no_spec,
     status = "HostStatus",
     derive = "PartialEq",
+    shortname = "wh",
     category = "wasmcloud",
     doc = "A process that runs components.",
     printcolumn(name = "HOSTID", type_ = "string", json_path = ".hostId"),
@@ -43,6 +44,9 @@ pub struct HostSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostStatus {
+    /// The generation that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// `Reporting` and `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -2,7 +2,10 @@
 #![allow(clippy::duplicated_attributes, reason = "every printer column names its type")]
 
 pub mod artifact;
+mod cel;
 pub mod conditions;
+pub mod control;
+pub mod crd;
 pub mod deployment;
 pub mod duration;
 pub mod host;

@@ -16,6 +16,8 @@ pub const NO_SERVICE_PORT: &str = "NoServicePort";
 pub const NO_ADDRESS: &str = "NoAddress";
 /// A Service has a selector, so Kubernetes itself manages its endpoints.
 pub const SERVICE_HAS_SELECTOR: &str = "ServiceHasSelector";
+/// A headless Service answers by SRV records only.
+pub const HEADLESS_SERVICE: &str = "HeadlessService";
 /// A hostname is claimed by another namespace already.
 pub const HOSTNAME_CONFLICT: &str = "HostnameConflict";
 /// A hostname is neither exact nor `*.suffix`.
@@ -42,3 +44,67 @@ pub const COMPONENT_NOT_FOUND: &str = "ComponentNotFound";
 pub const VOLUME_NOT_FOUND: &str = "VolumeNotFound";
 /// A field that is read but that nothing acts on yet.
 pub const NOT_SUPPORTED: &str = "NotSupported";
+/// Every reference is resolved.
+pub const RESOLVED: &str = "Resolved";
+/// A host is selected.
+pub const SELECTED: &str = "Selected";
+/// No host is selected, or none of those takes workloads.
+pub const NO_HOST: &str = "NoHost";
+/// It has been given to a host.
+pub const PLACED: &str = "Placed";
+/// The host has what it should have.
+pub const ACKNOWLEDGED: &str = "Acknowledged";
+/// A host has not acknowledged it yet.
+pub const WAITING_FOR_HOSTS: &str = "WaitingForHosts";
+/// It serves.
+pub const SERVING: &str = "Serving";
+/// It is being fetched, compiled or started.
+pub const STARTING: &str = "Starting";
+/// It could not be started: the message is the host's own.
+pub const START_FAILED: &str = "StartFailed";
+/// It finishes what it has begun.
+pub const DRAINING: &str = "Draining";
+/// There are as many replicas as are wanted.
+pub const SCALED: &str = "Scaled";
+/// Replicas are being added or drained.
+pub const SCALING: &str = "Scaling";
+/// No host has room for some replicas.
+pub const INSUFFICIENT_CAPACITY: &str = "InsufficientCapacity";
+/// The host's stream is there.
+pub const CONNECTED: &str = "Connected";
+/// The host has no stream to the operator.
+pub const DISCONNECTED: &str = "Disconnected";
+/// The host is gone.
+pub const HOST_LOST: &str = "HostLost";
+/// The host could not read what it was sent.
+pub const SNAPSHOT_REFUSED: &str = "SnapshotRefused";
+/// A listener could not be bound.
+pub const NOT_BOUND: &str = "NotBound";
+/// The host takes no new workloads.
+pub const CORDONED: &str = "Cordoned";
+/// It is used as it is (Gateway API's reason).
+pub const ACCEPTED: &str = "Accepted";
+/// Every backend is there (Gateway API's reason).
+pub const RESOLVED_REFS: &str = "ResolvedRefs";
+/// An Artifact is not there yet.
+pub const ARTIFACT_NOT_FOUND: &str = "ArtifactNotFound";
+/// It has not been looked at yet.
+pub const PENDING: &str = "Pending";
+/// The wanted revision has all of the replicas, and they serve.
+pub const COMPLETE: &str = "Complete";
+/// A change of the template waits.
+pub const PAUSED: &str = "Paused";
+/// The wanted revision is on its way.
+pub const PROGRESSING: &str = "Progressing";
+/// A rollout has made no progress for `progressDeadlineSeconds` (apps/v1's reason).
+pub const PROGRESS_DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
+/// As many replicas serve as must (apps/v1's reason).
+pub const MINIMUM_AVAILABLE: &str = "MinimumReplicasAvailable";
+/// Fewer replicas serve than must (apps/v1's reason).
+pub const MINIMUM_UNAVAILABLE: &str = "MinimumReplicasUnavailable";
+/// Not all of it serves yet.
+pub const NOT_READY: &str = "NotReady";
+/// Endpoints have been written too short a time ago for every node to know them.
+pub const PROPAGATING: &str = "Propagating";
+/// Hosts and endpoints are as the spec says (Gateway API's reason).
+pub const PROGRAMMED: &str = "Programmed";

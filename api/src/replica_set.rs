@@ -18,6 +18,7 @@ use crate::workload::WorkloadSpec;
     namespaced,
     status = "WorkloadReplicaSetStatus",
     derive = "PartialEq",
+    shortname = "wrs",
     category = "wasmcloud",
     doc = "One revision of a deployment.",
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.replicas.current"),
@@ -36,6 +37,7 @@ pub struct WorkloadReplicaSetSpec {
 
 /// What a Workload is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::template)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadTemplate {
     /// Labels of the Workloads that are made.
@@ -66,6 +68,9 @@ pub struct ReplicaCounts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadReplicaSetStatus {
+    /// The generation that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// `ScaleUp`, `ScaleDown` and `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -21,18 +21,18 @@ fn names_and_columns_are_those_of_existing_manifests() {
     assert_eq!(
         names,
         [
-            "\"workloaddeployments.runtime.wasmcloud.dev\" null \"Namespaced\"",
-            "\"workloadreplicasets.runtime.wasmcloud.dev\" null \"Namespaced\"",
+            "\"workloaddeployments.runtime.wasmcloud.dev\" [\"wd\"] \"Namespaced\"",
+            "\"workloadreplicasets.runtime.wasmcloud.dev\" [\"wrs\"] \"Namespaced\"",
             "\"workloads.runtime.wasmcloud.dev\" [\"ww\"] \"Namespaced\"",
-            "\"hosts.runtime.wasmcloud.dev\" null \"Namespaced\"",
-            "\"artifacts.runtime.wasmcloud.dev\" null \"Namespaced\"",
+            "\"hosts.runtime.wasmcloud.dev\" [\"wh\"] \"Namespaced\"",
+            "\"artifacts.runtime.wasmcloud.dev\" [\"wa\"] \"Namespaced\"",
         ]
     );
     let columns = |index: usize| -> Vec<String> {
         let columns = definitions()[index]["spec"]["versions"][0]["additionalPrinterColumns"].clone();
         columns.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(columns(0), ["REPLICAS", "READY", "AGE"]);
+    assert_eq!(columns(0), ["REPLICAS", "READY", "SERVICE", "MESSAGE", "AGE"]);
     assert_eq!(columns(3), ["HOSTID", "HOSTGROUP", "ENVIRONMENT", "READY", "AGE"]);
 }
 

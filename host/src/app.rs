@@ -1,11 +1,18 @@
 //! The host as a process sees it: what it is started with, what it is told, what it says of itself.
 
 mod admin;
+mod metrics;
 mod reconcile;
 mod status;
 mod tables;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use penstock_api::snapshot::Snapshot;
 use penstock_router::{
@@ -16,6 +23,7 @@ use penstock_router::{
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
+pub use metrics::Metrics;
 pub use status::{HostStatus, ListenerStatus, ShareState, ShareStatus};
 
 use crate::{
@@ -87,7 +95,8 @@ pub enum HostError {
 /// A running host: follows the snapshots that it is given until it is drained.
 pub struct Host {
     desired: watch::Sender<Arc<Snapshot>>,
-    status: watch::Receiver<HostStatus>,
+    status: watch::Sender<HostStatus>,
+    metrics: OnceLock<Arc<Metrics>>,
     directory: Directory,
     drain: DrainSignal,
     done: watch::Receiver<bool>,
@@ -113,29 +122,41 @@ impl Host {
             scratch: ScratchSpace::take(&volumes).map_err(|source| HostError::Volumes { path: volumes, source })?,
         };
         let (desired, wanted) = watch::channel(Arc::new(Snapshot::default()));
-        let (reporter, status) = watch::channel(HostStatus::default());
+        let status = watch::Sender::new(HostStatus::default());
         let (finished, done) = watch::channel(false);
         let (drain, watch) = drain::channel();
         let directory = Directory::default();
-        let reconciler = reconcile::Reconciler::new(config, services, observer, directory.clone(), reporter, watch);
+        let reconciler =
+            reconcile::Reconciler::new(config, services, observer, directory.clone(), status.clone(), watch);
         tokio::spawn(async move {
             reconciler.run(wanted).await;
             // Nobody listens any more if the host itself is gone.
             let _ = finished.send(true);
         });
-        Ok(Arc::new(Self { desired, status, directory, drain, done, _ticker: ticker }))
+        Ok(Arc::new(Self { desired, status, metrics: OnceLock::new(), directory, drain, done, _ticker: ticker }))
     }
 
     /// Replaces what the host should run and route. Returns at once; [`Self::status`] tells how far it is. What cannot
     /// be applied is reported there and tried again, while everything else keeps serving.
-    pub fn apply(&self, snapshot: Snapshot) {
-        self.desired.send_replace(Arc::new(snapshot));
+    pub fn apply(&self, snapshot: impl Into<Arc<Snapshot>>) {
+        self.desired.send_replace(snapshot.into());
     }
 
     /// The state of every share and listener; changes are announced.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<HostStatus> {
-        self.status.clone()
+        self.status.subscribe()
+    }
+
+    /// Says that the host is about to stop: it is no longer ready, and serves on until it is [drained](Self::drain).
+    pub fn leave(&self) {
+        self.status.send_modify(|status| status.leaving = true);
+    }
+
+    /// Adds what `metrics` counts to `/metrics`. It must be told of requests as (part of) the host's observer.
+    pub fn count(&self, metrics: Arc<Metrics>) {
+        // Once is enough, and it is the first that counts.
+        let _ = self.metrics.set(metrics);
     }
 
     /// Stops accepting, lets what is in flight finish within `grace`, and returns when all is quiet.
@@ -146,7 +167,7 @@ impl Host {
         let _ = done.wait_for(|done| *done).await;
     }
 
-    /// Serves `/livez`, `/readyz`, `/v1/status`, `/v1/routes` and `/v1/explain` on `address` until the host drains.
+    /// Serves `/livez`, `/readyz`, `/metrics`, `/v1/status`, `/v1/routes` and `/v1/explain` on `address` until the host drains.
     ///
     /// # Errors
     ///

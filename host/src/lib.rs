@@ -2,9 +2,10 @@
 
 mod app;
 mod capability;
+pub mod control;
 pub mod engine;
 mod instance;
 mod workload;
 
-pub use app::{Host, HostConfig, HostError, HostStatus, ListenerStatus, ShareState, ShareStatus};
+pub use app::{Host, HostConfig, HostError, HostStatus, ListenerStatus, Metrics, ShareState, ShareStatus};
 pub use workload::{LinkError, StartError};

@@ -1,11 +1,21 @@
-//! Manifests in, snapshots out: who gets which requests, and what is said about the rest.
+//! Manifests in, snapshots out: who gets which requests, what runs where, and what is said about the rest.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod plan {
+    mod deployments;
+    mod drains;
+    mod endpoints;
+    mod fleet;
+    mod placement;
+    mod ports;
     mod properties;
+    mod rollouts;
     mod routes;
+    mod scale;
     mod services;
     mod shared;
+    mod statuses;
     mod support;
+    mod tables;
     mod workloads;
 }

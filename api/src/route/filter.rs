@@ -65,6 +65,7 @@ pub struct HttpHeader {
 
 /// Where a redirect points. What is left out stays as in the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::redirect)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRequestRedirect {
     /// `http` or `https`.
@@ -114,6 +115,7 @@ pub enum HttpPathModifier {
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "HTTPRouteFilter")]
+#[schemars(transform = crate::cel::filter)]
 struct FilterUnion {
     /// Which filter this is; the field of the same name configures it.
     #[schemars(extend("enum" = [
@@ -213,6 +215,7 @@ impl From<HttpRouteFilter> for FilterUnion {
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "HTTPPathModifier")]
+#[schemars(transform = crate::cel::path_modifier)]
 struct PathUnion {
     /// Which change this is; the field of the same name holds the new path.
     r#type: PathUnionType,

@@ -26,6 +26,7 @@ pub struct HttpRouteMatch {
 /// How a path is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(transform = crate::cel::path_match)]
 pub struct HttpPathMatch {
     /// `PathPrefix` unless it says otherwise.
     pub r#type: PathMatchType,

@@ -112,6 +112,7 @@ pub struct HttpRouteRule {
 
 /// Deadlines of a rule. `0s` turns one off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::timeouts)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteTimeouts {
     /// For the whole request, retries included.

@@ -11,13 +11,14 @@ use crate::duration::GatewayDuration;
 
 /// One component of a workload. Numbers of 0 mean the same as none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::image)]
 #[serde(rename_all = "camelCase")]
 pub struct Component {
     /// Unique in its workload.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// An OCI reference, with or without a digest. `penstock dev` also takes `file://` and paths.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// The Secret (of type `kubernetes.io/dockerconfigjson`) with the registry's credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,10 +42,11 @@ pub struct Component {
 
 /// A long-running component that exports `wasi:cli/run`: the workload's "localhost".
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::image)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
     /// An OCI reference, with or without a digest.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// The Secret (of type `kubernetes.io/dockerconfigjson`) with the registry's credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,10 +76,12 @@ pub enum ImagePullPolicy {
 
 /// What a component may use. Egress that is not allowed here is denied.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::local_resources)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalResources {
     /// Volumes that it sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub volume_mounts: Vec<VolumeMount>,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +97,7 @@ pub struct LocalResources {
     pub allowed_ip_name_lookups: Vec<String>,
     /// Which ports of the host's loopback may be reached (`5432`, `5432/tcp`, `53/udp`), if the host allows it at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), transform = crate::cel::port)]
     pub allowed_host_loopback_ports: Vec<IntOrString>,
     /// Memory that one instance may have, in MiB; none: the host's own limit.
     #[serde(default, rename = "memoryLimitMiB", skip_serializing_if = "Option::is_none")]
@@ -105,13 +110,14 @@ pub struct LocalResources {
 
 /// Where a component sees a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::volume_mount)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeMount {
     /// The volume's name.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// An absolute path inside the component.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 4096))]
     pub mount_path: String,
     /// Whether writes are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]

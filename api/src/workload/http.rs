@@ -16,6 +16,7 @@ pub struct Http {
 
 /// One rule: which requests, what happens to them, and which component answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::http_rule)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRule {
     /// The rule's name, unique in its workload.
@@ -24,7 +25,7 @@ pub struct HttpRule {
     pub name: Option<String>,
     /// Hostnames, exact or `*.suffix`. Empty: those of the workload's `wasi:http` entry, or every host if it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     pub hostnames: Vec<String>,
     /// Any of these. Empty: every request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -39,6 +40,6 @@ pub struct HttpRule {
     pub timeouts: Option<HttpRouteTimeouts>,
     /// The component that answers; left out: the workload's only HTTP component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 253))]
     pub component: Option<String>,
 }

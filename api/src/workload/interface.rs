@@ -9,6 +9,7 @@ use super::ConfigSource;
 
 /// Interfaces of one package that the host offers to the components, with their configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::cel::host_interface)]
 #[serde(rename_all = "camelCase")]
 pub struct HostInterface {
     /// Tells apart entries of the same package; only one of them may go without.
@@ -16,13 +17,13 @@ pub struct HostInterface {
     #[schemars(length(max = 64), extend("pattern" = "^[a-z0-9][a-z0-9-]*$"))]
     pub name: Option<String>,
     /// Such as `wasi`.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 128))]
     pub namespace: String,
     /// Such as `http`.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 128))]
     pub package: String,
     /// Such as `incoming-handler`; at least one.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 128)))]
     pub interfaces: Vec<String>,
     /// A version, such as `0.2.3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,8 +25,15 @@ use crate::duration::GatewayDuration;
     printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".spec.replicas"),
     printcolumn(name = "HOSTID", type_ = "string", json_path = ".status.hostId"),
     printcolumn(name = "READY", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(
+        name = "MESSAGE",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[schemars(transform = crate::cel::workload)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadSpec {
     /// Units of capacity on this host; 1 unless it says otherwise. Of a Workload only: in a template the deployment's
@@ -45,6 +52,7 @@ pub struct WorkloadSpec {
     pub environment: Option<String>,
     /// The components.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub components: Vec<Component>,
     /// The interfaces that the host offers to them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -55,6 +63,7 @@ pub struct WorkloadSpec {
     pub service: Option<Service>,
     /// Volumes that components can mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub volumes: Vec<Volume>,
     /// The Service that this workload is behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +103,9 @@ pub struct KubernetesService {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadStatus {
+    /// The generation that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// `Config`, `HostSelection`, `Placement`, `Sync` and `Ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -14,7 +14,7 @@ use penstock_router::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{Host, ShareState};
+use super::{Host, ShareState, metrics};
 
 /// How long a client of the admin port may take for its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -86,28 +86,37 @@ fn answer(host: &Host, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/readyz" => ready(host),
+        "/metrics" => respond(StatusCode::OK, metrics::TEXT, metrics::page(host).into()),
         "/v1/status" => json(&*host.status.borrow()),
         "/v1/routes" => json(&routes(host)),
         "/v1/explain" => match explain(host, request.uri().query().unwrap_or_default()) {
             Ok(rows) => json(&rows),
             Err(message) => text(StatusCode::BAD_REQUEST, message),
         },
-        _ => text(StatusCode::NOT_FOUND, "pages: /livez /readyz /v1/status /v1/routes /v1/explain\n"),
+        _ => text(StatusCode::NOT_FOUND, "pages: /livez /readyz /metrics /v1/status /v1/routes /v1/explain\n"),
     }
 }
 
-/// Ready: nothing is loading and every listener is bound. A workload that fails does not make the host unready: its
-/// neighbours serve.
+/// Ready: it has been told what to run, all of that has been tried, and it is not about to stop. Once ready it stays so
+/// until it leaves: a workload that fails, or one more that loads, is no reason to take its neighbours' host away.
 fn ready(host: &Host) -> Response<Full<Bytes>> {
     let status = host.status.borrow();
-    let loading =
-        status.shares.iter().filter(|(_, share)| share.state == ShareState::Loading).map(|(id, _)| id.as_str());
-    let unbound = status.listeners.iter().filter(|(_, it)| it.address.is_none()).map(|(name, _)| name.as_str());
-    let waiting: Vec<&str> = loading.chain(unbound).collect();
-    if waiting.is_empty() {
+    if status.leaving {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the host is about to stop\n");
+    }
+    if status.version > 0 {
         return text(StatusCode::OK, "ok\n");
     }
-    text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", waiting.join(", ")))
+    let loading =
+        status.shares.iter().filter(|(_, share)| share.state == ShareState::Loading).map(|(id, _)| id.as_str());
+    let waiting: Vec<&str> = loading.collect();
+    let trouble = host.metrics.get().and_then(|metrics| metrics.trouble());
+    let waiting = match (waiting.is_empty(), trouble) {
+        (false, _) => waiting.join(", "),
+        (true, None) => "the first snapshot".to_owned(),
+        (true, Some(trouble)) => format!("the first snapshot (no stream to the operator: {trouble})"),
+    };
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {waiting}\n"))
 }
 
 fn routes(host: &Host) -> Vec<Row> {

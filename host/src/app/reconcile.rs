@@ -54,9 +54,12 @@ struct ShareEntry {
 }
 
 enum State {
-    Loading(JoinHandle<()>),
+    /// With the message of the attempt before, if that failed: until this one has come to an end, that is how it stands.
+    Loading(JoinHandle<()>, Option<String>),
     Ready(Arc<Share>),
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
     Draining(Arc<Share>),
 }
 
@@ -135,9 +138,10 @@ impl Reconciler {
             Event::Started(id, result) => self.started(&id, *result),
             Event::RetryShare(id) => {
                 if let Some(entry) = self.shares.get_mut(&id)
-                    && matches!(entry.state, State::Failed { .. })
+                    && let State::Failed { message } = &entry.state
                 {
-                    entry.state = State::Loading(start(&self.services, &self.sender, entry.spec.clone()));
+                    let message = Some(message.clone());
+                    entry.state = State::Loading(start(&self.services, &self.sender, entry.spec.clone()), message);
                 }
             }
             // What is not bound is tried again with every reconciliation.
@@ -190,7 +194,7 @@ impl Reconciler {
                     }
                 }
                 None => {
-                    let state = State::Loading(start(&self.services, &self.sender, spec.clone()));
+                    let state = State::Loading(start(&self.services, &self.sender, spec.clone()), None);
                     self.shares.insert(spec.id.clone(), ShareEntry { spec: spec.clone(), state, failures: 0 });
                 }
             }
@@ -327,7 +331,7 @@ impl Reconciler {
             let Some(entry) = self.shares.get_mut(&id) else { continue };
             match &entry.state {
                 State::Draining(_) => {}
-                State::Loading(task) => {
+                State::Loading(task, _) => {
                     task.abort();
                     self.shares.remove(&id);
                 }
@@ -351,10 +355,11 @@ impl Reconciler {
     fn report(&self) {
         let shares = self.shares.iter().map(|(id, entry)| (id.clone(), entry.status())).collect();
         let listeners = self.listeners.iter().map(|(name, entry)| (name.clone(), entry.status())).collect();
-        let settled = !self.shares.values().any(|entry| matches!(entry.state, State::Loading(_)));
+        let settled = !self.shares.values().any(|entry| matches!(entry.state, State::Loading(_, None)));
+        let follows = self.desired.version;
         self.reporter.send_if_modified(|status| {
-            let version = if settled { self.desired.version } else { status.version };
-            let next = HostStatus { version, shares, listeners };
+            let version = if settled { follows } else { status.version };
+            let next = HostStatus { version, follows, leaving: status.leaving, shares, listeners };
             let changed = *status != next;
             *status = next;
             changed
@@ -407,10 +412,15 @@ fn backoff(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(LAST_RETRY)
 }
 
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl ShareEntry {
     fn status(&self) -> ShareStatus {
         let (state, message, share) = match &self.state {
-            State::Loading(_) => (ShareState::Loading, None, None),
+            State::Loading(_, None) => (ShareState::Loading, None, None),
+            State::Loading(_, Some(message)) => (ShareState::Failed, Some(message.clone()), None),
             State::Ready(share) => (ShareState::Ready, None, Some(share)),
             State::Failed { message } => (ShareState::Failed, Some(message.clone()), None),
             State::Draining(share) => (ShareState::Draining, None, Some(share)),
@@ -426,14 +436,14 @@ impl ShareEntry {
             capacity: u64::from(self.spec.replicas) * u64::from(self.spec.capacity.concurrency),
             in_flight: admission.as_ref().map_or(0, |stats| stats.in_flight as u64),
             queued: admission.as_ref().map_or(0, |stats| stats.queued as u64),
-            shed: admission.as_ref().map_or(0, |stats| {
-                stats.shed.queue_full + stats.shed.queue_timeout + stats.shed.deadline + stats.shed.draining
-            }),
+            admitted: admission.as_ref().map_or(0, |stats| stats.admitted),
+            shed: admission.as_ref().map_or(0, |stats| stats.shed.total()),
+            waited_ms: admission.as_ref().map_or(0, |stats| ms(stats.wait.sum)),
             idle_instances: stats.idle as u64,
             started_instances: stats.started,
             reused_instances: stats.reused,
             trapped: stats.trapped,
-            cpu_ms: u64::try_from(stats.cpu.as_millis()).unwrap_or(u64::MAX),
+            cpu_ms: ms(stats.cpu),
         }
     }
 }

@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct HostStatus {
     /// Version of the last snapshot whose shares and listeners are all as it wants them, failures included.
     pub version: u64,
+    /// Version of the snapshot that the route tables follow: what is said of shares and listeners below is meant for it.
+    /// Shares that it added may still be loading.
+    #[serde(default)]
+    pub follows: u64,
+    /// The host has been told to stop.
+    #[serde(default)]
+    pub leaving: bool,
     /// Shares by id.
     pub shares: BTreeMap<String, ShareStatus>,
     /// Listeners by name.
@@ -19,7 +26,7 @@ pub struct HostStatus {
 /// How far a share is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShareState {
-    /// Images are being fetched and compiled, instances warmed.
+    /// Images are being fetched and compiled, instances warmed, for the first time.
     Loading,
     /// It answers.
     Ready,
@@ -50,8 +57,14 @@ pub struct ShareStatus {
     pub in_flight: u64,
     /// Calls waiting.
     pub queued: u64,
+    /// Calls admitted so far.
+    #[serde(default)]
+    pub admitted: u64,
     /// Calls refused so far.
     pub shed: u64,
+    /// Milliseconds that admitted calls have waited, all together.
+    #[serde(default)]
+    pub waited_ms: u64,
     /// Warm instances without a call.
     pub idle_instances: u64,
     /// Instances made so far.

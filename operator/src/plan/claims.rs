@@ -1,4 +1,4 @@
-//! Who was first: hostnames on the shared listener, and equal matches on any.
+//! Who was first among equal matches.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use penstock_api::{manifest::ObjectKey, snapshot::Route};
 use super::{Findings, Name, unit};
 
 /// A route, and the object that it came from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Claim {
     pub(super) object: ObjectKey,
     pub(super) route: Route,
@@ -21,7 +21,7 @@ impl Claim {
     }
 
     /// Its hostnames; `*` stands for every host.
-    fn hosts(&self) -> Vec<&str> {
+    pub(super) fn hosts(&self) -> Vec<&str> {
         match self.route.hostnames.is_empty() {
             true => vec!["*"],
             false => self.route.hostnames.iter().map(String::as_str).collect(),
@@ -29,46 +29,32 @@ impl Claim {
     }
 }
 
-/// Leaves every hostname to the namespace that claimed it first. A route that loses all of its hostnames goes.
-pub(super) fn first_namespace_wins(
-    mut claims: Vec<Claim>,
-    reason: &'static str,
-    findings: &mut Findings,
-) -> Vec<Claim> {
-    claims.sort_by(|a, b| a.age().cmp(&b.age()));
-    let mut owners: BTreeMap<String, String> = BTreeMap::new();
-    let mut kept = Vec::new();
-    for mut claim in claims {
-        let namespace = claim.object.namespace.clone();
-        let mut lost = Vec::new();
-        for host in claim.hosts() {
-            let owner = owners.entry(host.to_owned()).or_insert_with(|| namespace.clone());
-            if *owner != namespace {
-                lost.push(host.to_owned());
-            }
-        }
-        for host in &lost {
-            let message =
-                format!("`{host}` belongs to another namespace, which claimed it first: choose another hostname");
-            findings.error(&claim.object, "", reason, message);
-        }
-        let before = claim.route.hostnames.len();
-        claim.route.hostnames.retain(|it| !lost.contains(it));
-        if lost.is_empty() || (before > 0 && !claim.route.hostnames.is_empty()) {
-            kept.push(claim);
-        }
-    }
-    kept
-}
-
 /// Says of every match that an older route takes from a younger one. They stay: the router's order does the same.
 pub(super) fn report_ambiguous(claims: &[Claim], reason: &'static str, at: &str, findings: &mut Findings) {
-    let mut sorted: Vec<&Claim> = claims.iter().collect();
-    sorted.sort_by(|a, b| a.age().cmp(&b.age()));
-    let mut taken: BTreeMap<(String, String), &ObjectKey> = BTreeMap::new();
-    for claim in sorted {
-        for (host, text) in claim.hosts().into_iter().flat_map(|host| texts(&claim.route).map(move |it| (host, it))) {
-            let owner = taken.entry((host.to_owned(), text.clone())).or_insert(&claim.object);
+    let mut by_host: BTreeMap<&str, Vec<&Claim>> = BTreeMap::new();
+    for claim in claims {
+        for host in claim.hosts() {
+            by_host.entry(host).or_default().push(claim);
+        }
+    }
+    for (host, claims) in by_host {
+        report_ambiguous_on(host, claims, reason, at, findings);
+    }
+}
+
+/// The same for one hostname, which all of the claims have.
+pub(super) fn report_ambiguous_on(
+    host: &str,
+    mut claims: Vec<&Claim>,
+    reason: &'static str,
+    at: &str,
+    findings: &mut Findings,
+) {
+    claims.sort_by(|a, b| a.age().cmp(&b.age()));
+    let mut taken: BTreeMap<String, &ObjectKey> = BTreeMap::new();
+    for claim in claims {
+        for text in texts(&claim.route) {
+            let owner = taken.entry(text.clone()).or_insert(&claim.object);
             if *owner != &claim.object {
                 let host = if host == "*" { "any host" } else { host };
                 let message = format!(

@@ -66,6 +66,10 @@ impl Findings {
         self.0.insert(Finding { object: object.clone(), path: path.to_string(), severity, reason, message });
     }
 
+    pub(super) fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.0.extend(findings);
+    }
+
     pub(super) fn sorted(self) -> Vec<Finding> {
         self.0.into_iter().collect()
     }

@@ -1,6 +1,6 @@
 //! From HTTPRoutes to routes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use penstock_api::{
     HttpRoute, hostname,
@@ -10,29 +10,44 @@ use penstock_api::{
     snapshot::{Route, RouteBackend, RouteRule},
 };
 
-use super::{Findings, Name, Objects, convert, unit};
+use super::{Finding, Findings, Name, ServicePort, convert, unit};
 
 /// An HTTPRoute, ready to be put into a listener.
-#[derive(Clone, Debug)]
-pub(super) struct Attached<'a> {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attached {
     pub(super) object: ObjectKey,
-    pub(super) parents: &'a [ParentReference],
+    /// Those that are Services of its own namespace, with their places in the route.
+    pub(super) parents: Vec<(usize, ParentReference)>,
     pub(super) route: Route,
     /// The deployments among its backends.
     pub(super) deployments: BTreeSet<String>,
+    /// Backends that would be among them if they existed.
+    pub(super) missing: BTreeSet<String>,
+    pub(super) findings: Vec<Finding>,
 }
 
-/// All HTTPRoutes. `known` are the deployments that there are.
-pub(super) fn all<'a>(
-    objects: &'a Objects,
-    known: &BTreeSet<String>,
-    findings: &mut Findings,
-) -> BTreeMap<Name, Attached<'a>> {
-    let convert = |(name, route): (&Name, &'a HttpRoute)| (name.clone(), one(name, route, known, findings));
-    objects.routes.iter().map(convert).collect()
+impl Attached {
+    /// The Services that it names as parents, whether they exist or not.
+    pub(super) fn services(&self) -> impl Iterator<Item = Name> + '_ {
+        self.parents.iter().map(|(_, parent)| Name::new(&self.object.namespace, &parent.name))
+    }
+
+    /// Whether it is about a port of a Service.
+    pub(super) fn is_on(&self, port: &ServicePort) -> bool {
+        let fits = |parent: &ParentReference| parent.name == port.service.name && is_port(parent, port);
+        self.object.namespace == port.service.namespace && self.parents.iter().any(|(_, it)| fits(it))
+    }
 }
 
-fn one<'a>(name: &Name, route: &'a HttpRoute, known: &BTreeSet<String>, findings: &mut Findings) -> Attached<'a> {
+/// Whether a reference to the port's Service means this port.
+pub(super) fn is_port(parent: &ParentReference, port: &ServicePort) -> bool {
+    parent.port.is_none_or(|it| it == port.port) && parent.section_name.as_ref().is_none_or(|it| *it == port.port_name)
+}
+
+/// An HTTPRoute. `known` says which deployments there are.
+pub(super) fn attach(name: &Name, route: &HttpRoute, known: &dyn Fn(&str) -> bool) -> Attached {
+    let mut findings = Findings::default();
+    let findings = &mut findings;
     let object = unit::key("HTTPRoute", name);
     let mut hostnames = Vec::new();
     for (index, host) in route.spec.hostnames.iter().enumerate() {
@@ -56,15 +71,40 @@ fn one<'a>(name: &Name, route: &'a HttpRoute, known: &BTreeSet<String>, findings
     }
     let backends = rules.iter().flat_map(|it| &it.backends);
     let deployments = backends.map(|it| it.deployment.clone()).filter(|it| !it.is_empty()).collect();
-    let route_for = Route { name: name.to_string(), created: unit::created(&route.metadata), hostnames, rules };
-    Attached { object, parents: &route.spec.parent_refs, route: route_for, deployments }
+    let named =
+        route.spec.rules.iter().flat_map(|it| &it.backend_refs).map(|it| format!("{}/{}", name.namespace, it.name));
+    let missing = named.filter(|it| !known(it)).collect();
+    let parents = parents(route, &object, findings);
+    let route = Route { name: name.to_string(), created: unit::created(&route.metadata), hostnames, rules };
+    Attached { object, parents, route, deployments, missing, findings: std::mem::take(findings).sorted() }
+}
+
+/// The parents that are Services of the route's namespace.
+fn parents(route: &HttpRoute, object: &ObjectKey, findings: &mut Findings) -> Vec<(usize, ParentReference)> {
+    let mut parents = Vec::new();
+    for (index, parent) in route.spec.parent_refs.iter().enumerate() {
+        if parent.kind != "Service" || !matches!(&*parent.group, "" | "core") {
+            continue;
+        }
+        let namespace = parent.namespace.as_ref().unwrap_or(&object.namespace);
+        if *namespace == object.namespace {
+            parents.push((index, parent.clone()));
+        } else {
+            let message = format!(
+                "{namespace}/{}: a route cannot change the Service of another namespace: move it there",
+                parent.name
+            );
+            findings.error(object, format!("spec.parentRefs[{index}]"), reasons::REF_NOT_PERMITTED, message);
+        }
+    }
+    parents
 }
 
 fn rule(
     rule: &HttpRouteRule,
     object: &ObjectKey,
     at: &str,
-    known: &BTreeSet<String>,
+    known: &dyn Fn(&str) -> bool,
     findings: &mut Findings,
 ) -> Option<RouteRule> {
     for (field, value) in [("retry", &rule.retry), ("sessionPersistence", &rule.session_persistence)] {
@@ -89,7 +129,7 @@ fn backend(
     backend: &HttpBackendRef,
     object: &ObjectKey,
     at: &str,
-    known: &BTreeSet<String>,
+    known: &dyn Fn(&str) -> bool,
     findings: &mut Findings,
 ) -> RouteBackend {
     let namespace = backend.namespace.as_deref().unwrap_or(&object.namespace);
@@ -101,7 +141,7 @@ fn backend(
         } else if namespace != object.namespace {
             let advice = "nothing permits a route to use another namespace's workload: move the route there";
             Some((reasons::REF_NOT_PERMITTED, format!("{name}: {advice}")))
-        } else if !known.contains(&name) {
+        } else if !known(&name) {
             let advice = "create it, or correct the name; its share of the requests is answered with 500";
             Some((reasons::BACKEND_NOT_FOUND, format!("there is no {} {name}: {advice}", backend.kind)))
         } else {

@@ -1,9 +1,11 @@
 //! The objects that a plan is made of.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use penstock_api::{HttpRoute, Workload, WorkloadDeployment, manifest::Object};
+
+use super::Values;
 
 /// Namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,12 +33,12 @@ impl fmt::Display for Name {
 /// All objects of the kinds that a plan looks at. Those without a namespace are of `default`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
-    pub(super) deployments: BTreeMap<Name, WorkloadDeployment>,
-    pub(super) workloads: BTreeMap<Name, Workload>,
-    pub(super) services: BTreeMap<Name, Service>,
-    pub(super) config_maps: BTreeMap<Name, ConfigMap>,
-    pub(super) secrets: BTreeMap<Name, Secret>,
-    pub(super) routes: BTreeMap<Name, HttpRoute>,
+    pub(super) deployments: BTreeMap<Name, Arc<WorkloadDeployment>>,
+    pub(super) workloads: BTreeMap<Name, Arc<Workload>>,
+    pub(super) services: BTreeMap<Name, Arc<Service>>,
+    pub(super) config_maps: BTreeMap<Name, Arc<ConfigMap>>,
+    pub(super) secrets: BTreeMap<Name, Arc<Secret>>,
+    pub(super) routes: BTreeMap<Name, Arc<HttpRoute>>,
 }
 
 impl Objects {
@@ -45,12 +47,12 @@ impl Objects {
         let key = object.key();
         let name = Name::new(key.namespace, key.name);
         match object {
-            Object::WorkloadDeployment(it) => self.deployments.insert(name, *it).is_some(),
-            Object::Workload(it) => self.workloads.insert(name, *it).is_some(),
-            Object::Service(it) => self.services.insert(name, *it).is_some(),
-            Object::ConfigMap(it) => self.config_maps.insert(name, *it).is_some(),
-            Object::Secret(it) => self.secrets.insert(name, *it).is_some(),
-            Object::HttpRoute(it) => self.routes.insert(name, *it).is_some(),
+            Object::WorkloadDeployment(it) => self.deployments.insert(name, it.into()).is_some(),
+            Object::Workload(it) => self.workloads.insert(name, it.into()).is_some(),
+            Object::Service(it) => self.services.insert(name, it.into()).is_some(),
+            Object::ConfigMap(it) => self.config_maps.insert(name, it.into()).is_some(),
+            Object::Secret(it) => self.secrets.insert(name, it.into()).is_some(),
+            Object::HttpRoute(it) => self.routes.insert(name, it.into()).is_some(),
         }
     }
 }
@@ -62,5 +64,15 @@ impl FromIterator<Object> for Objects {
             all.insert(object);
         }
         all
+    }
+}
+
+impl Values for Objects {
+    fn config_map(&self, name: &Name) -> Option<Arc<ConfigMap>> {
+        self.config_maps.get(name).cloned()
+    }
+
+    fn secret(&self, name: &Name) -> Option<Arc<Secret>> {
+        self.secrets.get(name).cloned()
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::ByteString;
 use penstock_api::{manifest::ObjectKey, reasons, snapshot::PullSecret};
 use serde::Deserialize;
 
-use super::{Findings, Name, Objects, values};
+use super::{Findings, Name, Values, values};
 
 const KEY: &str = ".dockerconfigjson";
 
@@ -27,19 +27,19 @@ struct Auth {
 pub(super) fn resolve(
     image: &str,
     secret: &str,
-    objects: &Objects,
+    objects: &dyn Values,
     object: &ObjectKey,
     at: &str,
     findings: &mut Findings,
 ) -> Option<Option<PullSecret>> {
     let name = Name::new(&object.namespace, secret);
     let path = format!("{at}.imagePullSecret.name");
-    let Some(secret) = objects.secrets.get(&name) else {
+    let Some(secret) = objects.secret(&name) else {
         let message = format!("there is no Secret {name}: create it with `kubectl create secret docker-registry`");
         findings.error(object, path, reasons::SECRET_NOT_FOUND, message);
         return None;
     };
-    let text = values::secret_key(secret, KEY);
+    let text = values::secret_key(&secret, KEY);
     let Some(config) = text.and_then(|it| serde_json::from_str::<DockerConfig>(&it).ok()) else {
         let message =
             format!("Secret {name} has no readable key `{KEY}`: it must be of type kubernetes.io/dockerconfigjson");

@@ -1,20 +1,28 @@
 //! The routes that a workload brings along: `http.routes`, else the host and path of its `wasi:http` entries.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use penstock_api::{
-    hostname, reasons,
+    hostname,
+    manifest::ObjectKey,
+    reasons,
     route::{HttpPathMatch, HttpRouteMatch, PathMatchType},
     snapshot::{Route, RouteBackend, RouteRule},
     workload::HttpRule,
 };
 
-use super::{Findings, Unit, convert};
+use super::{Findings, Name, Unit, convert, unit};
 
-/// A workload and what it says about HTTP.
-#[derive(Clone, Debug)]
-pub(super) struct Routed<'a> {
-    pub(super) unit: Unit<'a>,
+/// A workload and what it says about HTTP: all that tables need to know of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routing {
+    pub(super) object: ObjectKey,
+    /// `namespace/name`.
+    pub(super) deployment: Arc<str>,
+    /// Seconds since the epoch.
+    pub(super) created: Option<i64>,
+    /// Names of Services, each with the path of the field that names it.
+    pub(super) services: Vec<(String, String)>,
     entries: Vec<Entry>,
     rules: Vec<(Vec<String>, RouteRule)>,
     /// Whether it has `http.routes`, valid or not.
@@ -22,28 +30,56 @@ pub(super) struct Routed<'a> {
 }
 
 /// A `wasi:http` entry: hostnames in lower case (none: it names none), and the path that it begins with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Entry {
     hosts: Vec<String>,
     every_host: bool,
     path: String,
 }
 
-impl<'a> Routed<'a> {
-    pub(super) fn new(unit: Unit<'a>, http: &[(BTreeMap<String, String>, String)], findings: &mut Findings) -> Self {
-        let entries = http.iter().map(|(config, at)| entry(config, at, &unit, findings)).collect();
+impl Routing {
+    pub(super) fn new(unit: &Unit<'_>, http: &[(BTreeMap<String, String>, String)], findings: &mut Findings) -> Self {
+        let entries = http.iter().map(|(config, at)| entry(config, at, unit, findings)).collect();
         let given: &[HttpRule] = unit.spec.http.as_ref().map_or(&[], |it| &it.routes);
         let mut rules = Vec::new();
         for (index, it) in given.iter().enumerate() {
             let at = format!("{}.http.routes[{index}]", unit.at);
-            let hosts: Vec<String> = it.hostnames.iter().filter_map(|host| valid(host, &at, &unit, findings)).collect();
+            let hosts: Vec<String> = it.hostnames.iter().filter_map(|host| valid(host, &at, unit, findings)).collect();
             if hosts.is_empty() && !it.hostnames.is_empty() {
                 continue;
             }
-            rules.extend(rule(it, &at, &unit, findings).map(|rule| (hosts, rule)));
+            rules.extend(rule(it, &at, unit, findings).map(|rule| (hosts, rule)));
         }
-        let has_rules = !given.is_empty();
-        Self { unit, entries, rules, has_rules }
+        Self {
+            object: unit.object.clone(),
+            deployment: unit.deployment().into(),
+            created: unit.created,
+            services: unit.services.iter().map(|(name, path)| ((*name).to_owned(), path.clone())).collect(),
+            entries,
+            rules,
+            has_rules: !given.is_empty(),
+        }
+    }
+
+    /// The deployment's namespace and name.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        Name::new(&self.object.namespace, &self.object.name)
+    }
+
+    /// The Services that it says it is behind, whether they exist or not.
+    pub fn services(&self) -> impl Iterator<Item = Name> + '_ {
+        self.services.iter().map(|(name, _)| Name::new(&self.object.namespace, name))
+    }
+
+    /// Which of two claims counts: the older one, else the one whose name comes first.
+    pub(super) fn age(&self) -> (bool, Option<i64>, Name) {
+        unit::age(self.created, self.name())
+    }
+
+    /// The components that its routes name: a revision without one of them cannot serve all of them.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|(_, rule)| &rule.backends).filter_map(|it| it.component.as_deref())
     }
 
     /// Its routes on the shared listener: only for hostnames that it names. `*` alone stands for every host.
@@ -103,7 +139,7 @@ impl<'a> Routed<'a> {
     }
 
     fn route(&self, hostnames: Vec<String>, rules: Vec<RouteRule>) -> Route {
-        Route { name: self.unit.deployment(), created: self.unit.created, hostnames, rules }
+        Route { name: self.deployment.to_string(), created: self.created, hostnames, rules }
     }
 
     fn plain(&self, path: &str) -> RouteRule {
@@ -112,12 +148,12 @@ impl<'a> Routed<'a> {
             "/" => Vec::new(),
             _ => vec![HttpRouteMatch { path: Some(prefix), ..HttpRouteMatch::default() }],
         };
-        RouteRule { matches, backends: vec![backend(&self.unit, None)], ..RouteRule::default() }
+        RouteRule { matches, backends: vec![backend(&self.deployment, None)], ..RouteRule::default() }
     }
 }
 
-fn backend(unit: &Unit<'_>, component: Option<&String>) -> RouteBackend {
-    RouteBackend { deployment: unit.deployment(), component: component.cloned(), weight: 1, filters: Vec::new() }
+fn backend(deployment: &str, component: Option<&String>) -> RouteBackend {
+    RouteBackend { deployment: deployment.to_owned(), component: component.cloned(), weight: 1, filters: Vec::new() }
 }
 
 fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Option<RouteRule> {
@@ -129,7 +165,7 @@ fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> 
         findings.error(&unit.object, format!("{at}.component"), reasons::COMPONENT_NOT_FOUND, message);
     }
     let backends = match &filters {
-        Some(_) if known => vec![backend(unit, rule.component.as_ref())],
+        Some(_) if known => vec![backend(&unit.deployment(), rule.component.as_ref())],
         _ => Vec::new(),
     };
     let filters = filters.unwrap_or_default();

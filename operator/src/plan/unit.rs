@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use penstock_api::{
+    Workload, WorkloadDeployment,
     manifest::ObjectKey,
     reasons,
     workload::{Kubernetes, WorkloadSpec},
@@ -36,15 +37,6 @@ impl Unit<'_> {
     pub(super) fn name(&self) -> Name {
         Name::new(&self.object.namespace, &self.object.name)
     }
-
-    pub(super) fn is_behind(&self, service: &Name) -> bool {
-        self.object.namespace == service.namespace && self.services.iter().any(|(name, _)| *name == service.name)
-    }
-
-    /// Which of two claims counts: the older one, else the one whose name comes first.
-    pub(super) fn age(&self) -> (bool, Option<i64>, Name) {
-        age(self.created, self.name())
-    }
 }
 
 /// Orders by creation, what has none last, then by name.
@@ -59,42 +51,53 @@ pub(super) fn created(metadata: &ObjectMeta) -> Option<i64> {
 
 /// Deployments, and Workloads that no deployment made. Two of the same name cannot be told apart by routes.
 pub(super) fn all<'a>(objects: &'a Objects, findings: &mut Findings) -> Vec<Unit<'a>> {
-    let mut units = Vec::new();
-    for (name, it) in &objects.deployments {
-        let template = &it.spec.template;
-        let own = service(it.spec.kubernetes.as_ref(), "spec");
-        let nested = service(template.spec.kubernetes.as_ref(), "spec.template.spec");
-        let mut services: Vec<_> = own.into_iter().chain(nested).collect();
-        services.dedup_by(|a, b| a.0 == b.0);
-        units.push(Unit {
-            object: key("WorkloadDeployment", name),
-            spec: &template.spec,
-            at: "spec.template.spec",
-            replicas: it.spec.replicas.unwrap_or(1),
-            created: created(&it.metadata),
-            marks: [Some(&template.labels), Some(&template.annotations)],
-            services,
-        });
-    }
+    let mut units: Vec<_> = objects.deployments.iter().map(|(name, it)| of_deployment(name, it)).collect();
     for (name, it) in &objects.workloads {
-        let object = key("Workload", name);
+        let unit = of_workload(name, it);
         if objects.deployments.contains_key(name) {
             let message =
                 format!("there is a WorkloadDeployment {name} as well, only that one runs: rename one of them");
-            findings.error(&object, "metadata.name", reasons::DUPLICATE_NAME, message);
+            findings.error(&unit.object, "metadata.name", reasons::DUPLICATE_NAME, message);
             continue;
         }
-        units.push(Unit {
-            object,
-            spec: &it.spec,
-            at: "spec",
-            replicas: it.spec.replicas.unwrap_or(1),
-            created: created(&it.metadata),
-            marks: [None, None],
-            services: service(it.spec.kubernetes.as_ref(), "spec").into_iter().collect(),
-        });
+        units.push(unit);
     }
     units
+}
+
+pub(super) fn of_deployment<'a>(name: &Name, it: &'a WorkloadDeployment) -> Unit<'a> {
+    let template = &it.spec.template;
+    let own = service(it.spec.kubernetes.as_ref(), "spec");
+    let nested = service(template.spec.kubernetes.as_ref(), "spec.template.spec");
+    let mut services: Vec<_> = own.into_iter().chain(nested).collect();
+    services.dedup_by(|a, b| a.0 == b.0);
+    Unit {
+        object: key("WorkloadDeployment", name),
+        spec: &template.spec,
+        at: "spec.template.spec",
+        replicas: it.spec.replicas.unwrap_or(1),
+        created: created(&it.metadata),
+        marks: [Some(&template.labels), Some(&template.annotations)],
+        services,
+    }
+}
+
+pub(super) fn of_workload<'a>(name: &Name, it: &'a Workload) -> Unit<'a> {
+    Unit {
+        object: key("Workload", name),
+        spec: &it.spec,
+        at: "spec",
+        replicas: it.spec.replicas.unwrap_or(1),
+        created: created(&it.metadata),
+        marks: [None, None],
+        services: service(it.spec.kubernetes.as_ref(), "spec").into_iter().collect(),
+    }
+}
+
+/// An object's namespace (`default` if it has none) and name.
+pub(super) fn name_of(metadata: &ObjectMeta) -> Name {
+    let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    Name::new(namespace, metadata.name.clone().unwrap_or_default())
 }
 
 fn service<'a>(kubernetes: Option<&'a Kubernetes>, at: &str) -> Option<(&'a str, String)> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use penstock_api::{manifest::ObjectKey, reasons, workload::ConfigSource};
 
-use super::{Findings, Name, Objects};
+use super::{Findings, Name, Values};
 
 /// Where values come from: `config` is the base, then each ConfigMap, then each Secret; the last that has a key wins.
 pub(super) struct Sources<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Sources<'a> {
 /// Merges them. None if a reference cannot be resolved; then all that are missing have been said.
 pub(super) fn merge(
     sources: &Sources<'_>,
-    objects: &Objects,
+    objects: &dyn Values,
     object: &ObjectKey,
     at: &str,
     findings: &mut Findings,
@@ -26,7 +26,7 @@ pub(super) fn merge(
     let mut complete = true;
     for (index, source) in sources.config_from.iter().enumerate() {
         let name = Name::new(&object.namespace, &source.name);
-        match objects.config_maps.get(&name) {
+        match objects.config_map(&name) {
             Some(it) => values.extend(it.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone()))),
             None => {
                 let message = format!("there is no ConfigMap {name}: create it, or remove the reference");
@@ -39,13 +39,13 @@ pub(super) fn merge(
     for (index, source) in sources.secret_from.iter().enumerate() {
         let name = Name::new(&object.namespace, &source.name);
         let path = format!("{at}.secretFrom[{index}].name");
-        let Some(secret) = objects.secrets.get(&name) else {
+        let Some(secret) = objects.secret(&name) else {
             let message = format!("there is no Secret {name}: create it, or remove the reference");
             findings.error(object, path, reasons::SECRET_NOT_FOUND, message);
             complete = false;
             continue;
         };
-        for (key, value) in secret_data(secret) {
+        for (key, value) in secret_data(&secret) {
             match value {
                 Ok(value) => drop(values.insert(key, value)),
                 Err(()) => {

@@ -8,7 +8,7 @@ use penstock_api::{
     workload::{Component, Environment, HostInterface, ImagePullPolicy},
 };
 
-use super::{Findings, Objects, Unit, pull_secret, revision, values};
+use super::{Findings, Unit, Values, pull_secret, revision, values};
 
 /// Whole-request deadline unless the workload says otherwise: what gateways commonly have.
 const REQUEST_TIMEOUT_MS: u64 = 60_000;
@@ -24,7 +24,7 @@ pub(super) struct Resolved {
 }
 
 /// Resolves a workload. What is missing has been said when there is no share.
-pub(super) fn resolve(unit: &Unit<'_>, objects: &Objects, findings: &mut Findings) -> Resolved {
+pub(super) fn resolve(unit: &Unit<'_>, objects: &dyn Values, findings: &mut Findings) -> Resolved {
     let mut http = Vec::new();
     let interfaces: Vec<Option<snapshot::HostInterface>> = (unit.spec.host_interfaces.iter().enumerate())
         .map(|(index, it)| {
@@ -83,7 +83,7 @@ fn interface(
     entry: &HostInterface,
     at: &str,
     unit: &Unit<'_>,
-    objects: &Objects,
+    objects: &dyn Values,
     http: &mut Vec<(BTreeMap<String, String>, String)>,
     findings: &mut Findings,
 ) -> Option<snapshot::HostInterface> {
@@ -112,7 +112,7 @@ fn component(
     component: &Component,
     at: &str,
     unit: &Unit<'_>,
-    objects: &Objects,
+    objects: &dyn Values,
     findings: &mut Findings,
 ) -> Option<snapshot::Component> {
     let resources = component.local_resources.clone().unwrap_or_default();

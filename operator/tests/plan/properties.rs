@@ -41,7 +41,7 @@ fn some_object() -> impl Strategy<Value = String> {
 }
 
 /// Objects of different names, since of the same name there is one in a cluster.
-fn some_objects() -> impl Strategy<Value = Vec<Object>> {
+pub(super) fn some_objects() -> impl Strategy<Value = Vec<Object>> {
     prop::collection::vec(some_object(), 0..12).prop_map(|texts| {
         let mut seen = BTreeSet::new();
         texts.iter().flat_map(|it| objects(it)).filter(|it| seen.insert(it.key())).collect()

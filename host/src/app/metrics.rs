@@ -1,0 +1,170 @@
+//! `/metrics`: what a host counts, in Prometheus' text format.
+//!
+//! Labels are bounded by what is deployed: listeners, workloads and revisions of the snapshot, classes of status codes, and
+//! the causes of [`Cause::ALL`]. No path, no client, no route that a client could make up. Series of listeners and workloads
+//! that are gone are dropped at the next look.
+//!
+//! Written by hand: all numbers are kept elsewhere already, and there is nothing to register.
+
+mod requests;
+mod text;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use penstock_router::Cause;
+
+pub use self::requests::Metrics;
+pub(super) use self::text::TEXT;
+use self::{
+    requests::{BOUNDS, CLASSES},
+    text::Page,
+};
+use super::{Host, HostStatus, ShareState, ShareStatus};
+
+/// A family of numbers, one for each share: name, help, and the number.
+type OfShare = (&'static str, &'static str, fn(&ShareStatus) -> f64);
+
+const SHARE_GAUGES: [OfShare; 5] = [
+    ("penstock_workload_replicas", "Units of capacity.", |it| f64::from(it.replicas)),
+    ("penstock_workload_capacity", "Calls at once that these are good for.", |it| number(it.capacity)),
+    ("penstock_workload_in_flight", "Calls running.", |it| number(it.in_flight)),
+    ("penstock_workload_queued", "Calls waiting.", |it| number(it.queued)),
+    ("penstock_workload_idle_instances", "Warm instances without a call.", |it| number(it.idle_instances)),
+];
+
+const SHARE_COUNTERS: [OfShare; 7] = [
+    ("penstock_workload_admitted_total", "Calls admitted.", |it| number(it.admitted)),
+    ("penstock_workload_shed_total", "Calls refused: queue full, waited too long, or draining.", |it| number(it.shed)),
+    ("penstock_workload_queue_wait_seconds_total", "What admitted calls have waited, all together.", |it| {
+        seconds(it.waited_ms)
+    }),
+    ("penstock_workload_cpu_seconds_total", "CPU time of all calls.", |it| seconds(it.cpu_ms)),
+    ("penstock_workload_traps_total", "Calls that ended in a trap.", |it| number(it.trapped)),
+    ("penstock_workload_started_instances_total", "Instances made.", |it| number(it.started_instances)),
+    ("penstock_workload_reused_instances_total", "Calls that found a warm instance.", |it| number(it.reused_instances)),
+];
+
+const STATES: [(ShareState, &str); 4] = [
+    (ShareState::Loading, "loading"),
+    (ShareState::Ready, "ready"),
+    (ShareState::Failed, "failed"),
+    (ShareState::Draining, "draining"),
+];
+
+/// All metrics of a host.
+pub(super) fn page(host: &Host) -> String {
+    let status = host.status.borrow().clone();
+    let mut page = Page::default();
+    page.family("penstock_host_info", "gauge", "The host's version.");
+    page.sample("penstock_host_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    page.one(
+        "penstock_host_leaving",
+        "gauge",
+        "1 once the host has been told to stop.",
+        f64::from(u8::from(status.leaving)),
+    );
+    page.one(
+        "penstock_snapshot_follows_version",
+        "gauge",
+        "The snapshot that the route tables follow.",
+        number(status.follows),
+    );
+    page.one(
+        "penstock_snapshot_settled_version",
+        "gauge",
+        "The last snapshot of which nothing is loading any more.",
+        number(status.version),
+    );
+    shares(&mut page, &status);
+    listeners(&mut page, &status);
+    if let Some(metrics) = host.metrics.get() {
+        metrics.forget(&status);
+        control(&mut page, metrics);
+        requests(&mut page, metrics);
+    }
+    page.into_text()
+}
+
+fn shares(page: &mut Page, status: &HostStatus) {
+    page.family("penstock_workload_state", "gauge", "1 for the state that a revision of a workload is in.");
+    for share in status.shares.values() {
+        for (state, name) in STATES {
+            let labels = [("workload", share.deployment.as_str()), ("revision", share.revision.as_str()), ("state", name)];
+            page.sample("penstock_workload_state", &labels, f64::from(u8::from(share.state == state)));
+        }
+    }
+    let families = SHARE_GAUGES.iter().map(|it| (it, "gauge")).chain(SHARE_COUNTERS.iter().map(|it| (it, "counter")));
+    for ((name, help, value), kind) in families {
+        page.family(name, kind, help);
+        for share in status.shares.values() {
+            let labels = [("workload", share.deployment.as_str()), ("revision", share.revision.as_str())];
+            page.sample(name, &labels, value(share));
+        }
+    }
+}
+
+fn listeners(page: &mut Page, status: &HostStatus) {
+    page.family("penstock_listener_bound", "gauge", "1 if the listener has its port.");
+    for (name, listener) in &status.listeners {
+        page.sample("penstock_listener_bound", &[("listener", name.as_str())], f64::from(u8::from(listener.address.is_some())));
+    }
+    page.family("penstock_listener_matches", "gauge", "Matches in the listener's route table.");
+    for (name, listener) in &status.listeners {
+        page.sample("penstock_listener_matches", &[("listener", name.as_str())], number(listener.matches as u64));
+    }
+    page.family("penstock_listener_swaps_total", "counter", "Route tables that the listener has had.");
+    for (name, listener) in &status.listeners {
+        page.sample("penstock_listener_swaps_total", &[("listener", name.as_str())], number(listener.generation));
+    }
+}
+
+fn control(page: &mut Page, metrics: &Metrics) {
+    let connected = f64::from(u8::from(metrics.connected()));
+    page.one("penstock_control_connected", "gauge", "1 while the stream to the operator is open.", connected);
+    let attempts = number(metrics.attempts.load(Relaxed));
+    page.one("penstock_control_attempts_total", "counter", "Attempts to open the stream to the operator.", attempts);
+}
+
+fn requests(page: &mut Page, metrics: &Metrics) {
+    let all = metrics.series();
+    let each = || all.iter().flat_map(|(listener, of)| of.iter().map(move |(workload, it)| (listener, workload, it)));
+    page.family(
+        "penstock_http_requests_total",
+        "counter",
+        "Requests by class of status; `none`: the client left before there was one.",
+    );
+    for (listener, workload, series) in each() {
+        for (class, count) in CLASSES.iter().zip(&series.classes) {
+            let labels = [("listener", listener.as_str()), ("workload", workload.as_str()), ("code", class)];
+            page.counted("penstock_http_requests_total", &labels, count.load(Relaxed));
+        }
+    }
+    page.family("penstock_http_generated_responses_total", "counter", "Responses that the host made itself, by cause.");
+    for (listener, workload, series) in each() {
+        for (cause, count) in Cause::ALL.iter().zip(&series.causes) {
+            let labels = [("listener", listener.as_str()), ("workload", workload.as_str()), ("cause", cause.shape().name)];
+            page.counted("penstock_http_generated_responses_total", &labels, count.load(Relaxed));
+        }
+    }
+    page.family(
+        "penstock_http_request_duration_seconds",
+        "histogram",
+        "From the end of a request's headers to the end of its response.",
+    );
+    for (listener, workload, series) in each() {
+        let labels = [("listener", listener.as_str()), ("workload", workload.as_str())];
+        let buckets = series.buckets.iter().map(|count| count.load(Relaxed));
+        let sum = number(series.nanos.load(Relaxed)) / 1e9;
+        page.histogram("penstock_http_request_duration_seconds", &labels, &BOUNDS, buckets, sum);
+    }
+}
+
+/// Exact up to 2^53, which no counter here reaches in a host's life.
+#[allow(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn seconds(ms: u64) -> f64 {
+    number(ms) / 1e3
+}

@@ -1,0 +1,154 @@
+//! One stream, from hello to its end.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use penstock_api::{
+    control::{self, Down, JSON, MAX_MESSAGE, Up, control_client::ControlClient, down, up},
+    snapshot::Snapshot,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming};
+
+use super::{Control, backoff::Backoff, connect, load::Loads, report::Told};
+use crate::HostStatus;
+
+/// How long the operator may take to answer a hello: it asks the API server, which may have others to serve first.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How often load is looked at.
+const LOAD: Duration = Duration::from_secs(1);
+
+/// Why a stream ended.
+pub(super) enum End {
+    /// The operator that leads is there.
+    SentTo(String),
+    /// Something else, in a sentence.
+    Failed(String),
+}
+
+/// Opens a stream and follows it to its end. The back-off starts again with the first snapshot.
+pub(super) async fn follow(
+    control: &Control,
+    address: Option<&str>,
+    kept: &watch::Sender<Option<Arc<Snapshot>>>,
+    backoff: &mut Backoff,
+) -> End {
+    match open(control, address).await {
+        Ok((downward, upward)) => {
+            let status = control.follower.status();
+            let told = (Told::default(), Loads::default());
+            Stream { control, kept, backoff, status, downward, upward, told, refused: String::new() }.run().await
+        }
+        Err(reason) => End::Failed(reason),
+    }
+}
+
+async fn open(control: &Control, address: Option<&str>) -> Result<(Streaming<Down>, mpsc::Sender<Up>), String> {
+    let config = &control.config;
+    let channel = connect::connect(config, address).await?;
+    let follows = control.follower.status().borrow().follows;
+    let hello = control.about.hello(&config.host_id, follows);
+    // One place: what has not gone out yet is brought up to date, not queued.
+    let (sender, receiver) = mpsc::channel(1);
+    // There is room for it.
+    let _ = sender.try_send(Up { message: Some(up::Message::Hello(hello)) });
+    let mut request = Request::new(ReceiverStream::new(receiver));
+    request.metadata_mut().insert("authorization", connect::authorization(config).await?);
+    let mut client =
+        ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+    let response = timeout(ANSWER, client.follow(request)).await;
+    let response = response.map_err(|_| format!("no answer within {ANSWER:?}"))?.map_err(|status| say(&status))?;
+    Ok((response.into_inner(), sender))
+}
+
+struct Stream<'a> {
+    control: &'a Control,
+    kept: &'a watch::Sender<Option<Arc<Snapshot>>>,
+    backoff: &'a mut Backoff,
+    status: watch::Receiver<HostStatus>,
+    downward: Streaming<Down>,
+    upward: mpsc::Sender<Up>,
+    told: (Told, Loads),
+    /// Why the newest snapshot could not be read.
+    refused: String,
+}
+
+impl Stream<'_> {
+    async fn run(mut self) -> End {
+        self.control.metrics.connected.store(true, Relaxed);
+        self.control.metrics.trouble.store(None);
+        tracing::info!(operator = self.control.config.operator, "connected to the operator");
+        let mut clock = tokio::time::interval(LOAD);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut news, mut load) = (true, false);
+        loop {
+            tokio::select! {
+                said = self.downward.message() => match said {
+                    Ok(Some(Down { message: Some(down::Message::Snapshot(snapshot)) })) => {
+                        self.backoff.reset();
+                        self.refused = take(self.control, self.kept, &snapshot).err().unwrap_or_default();
+                        news = true;
+                    }
+                    Ok(Some(Down { message: Some(down::Message::Redirect(to)) })) => return End::SentTo(to.address),
+                    // What a newer operator may have come to say.
+                    Ok(Some(Down { message: None })) => {}
+                    Ok(None) => return End::Failed("the operator has ended the stream".to_owned()),
+                    Err(status) => return End::Failed(say(&status)),
+                },
+                changed = self.status.changed(), if !news => match changed {
+                    Ok(()) => news = true,
+                    Err(_) => return End::Failed("the host is gone".to_owned()),
+                },
+                _ = clock.tick(), if !load => load = true,
+                place = self.upward.reserve(), if news || load => {
+                    let Ok(place) = place else { return End::Failed("the operator takes no more reports".to_owned()) };
+                    let status = self.status.borrow_and_update();
+                    // States before numbers: somebody waits for them.
+                    let message = if std::mem::take(&mut news) {
+                        self.told.0.news(&status, &self.refused).map(up::Message::Report)
+                    } else {
+                        load = false;
+                        self.told.1.look(&status).map(up::Message::Load)
+                    };
+                    if let Some(message) = message {
+                        place.send(Up { message: Some(message) });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Follows a snapshot; if it cannot be read, the one before is followed on, and the error says why.
+fn take(
+    control: &Control,
+    kept: &watch::Sender<Option<Arc<Snapshot>>>,
+    message: &control::Snapshot,
+) -> Result<(), String> {
+    let snapshot = read(message).map_err(|reason| {
+        tracing::error!(version = message.version, reason, "a snapshot is refused; the one before is followed on");
+        format!("snapshot {}: {reason}", message.version)
+    })?;
+    tracing::debug!(version = snapshot.version, shares = snapshot.shares.len(), "a snapshot has come");
+    let snapshot = Arc::new(snapshot);
+    control.follower.apply(snapshot.clone());
+    kept.send_replace(Some(snapshot));
+    Ok(())
+}
+
+fn read(message: &control::Snapshot) -> Result<Snapshot, String> {
+    if message.format != JSON {
+        return Err(format!("its format is {}, and this host reads {JSON}: update the host", message.format));
+    }
+    serde_json::from_slice(&message.content).map_err(|error| format!("it cannot be read: {error}"))
+}
+
+fn say(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}

@@ -1,0 +1,132 @@
+//! TLS of the control stream. The certificate is replaced while connections live: those that are open keep the one they
+//! began with, and every new one gets the newest.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+/// A client that does not get through the handshake in this time has gone, or is up to no good.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at once; the next connection waits. Each costs about a millisecond of CPU.
+const HANDSHAKES: usize = 256;
+/// After an error of the system, such as no descriptors left.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The certificate that new connections get.
+#[derive(Default)]
+pub struct Certificates(ArcSwapOption<CertifiedKey>);
+
+/// Why a certificate cannot be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// The text is no PEM, or not of the right kind.
+    #[error("the {what} of the control stream is no PEM: {source}")]
+    Pem {
+        /// `certificate` or `key`.
+        what: &'static str,
+        /// What the parser says.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// They are no pair, or of a kind that is not supported.
+    #[error("certificate and key of the control stream cannot be used: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+// === impl Certificates ===
+
+impl Certificates {
+    /// None yet: connections are refused until there is one.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// What connections get from now on: a chain, the server's own certificate first, and its key, both PEM.
+    ///
+    /// # Errors
+    /// See [`TlsError`]; the one before stays.
+    pub fn set(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|source| TlsError::Pem { what: "certificate", source })?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|source| TlsError::Pem { what: "key", source })?;
+        let pair = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
+        self.0.store(Some(Arc::new(pair)));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").field("set", &self.0.load().is_some()).finish()
+    }
+}
+
+/// Connections that are through their handshake. It happens beside the accept loop, so that a slow client keeps nobody
+/// waiting.
+pub(super) fn accept(
+    listener: TcpListener,
+    certificates: Arc<Certificates>,
+    shutdown: CancellationToken,
+) -> Result<ReceiverStream<std::io::Result<TlsStream<TcpStream>>>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols.push(b"h2".to_vec());
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (sender, receiver) = mpsc::channel(HANDSHAKES);
+    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    tokio::spawn(async move {
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            let (stream, client) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::debug!(%error, "a control connection was not accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (acceptor, sender) = (acceptor.clone(), sender.clone());
+            tokio::spawn(async move {
+                // Messages are written whole.
+                let _ = stream.set_nodelay(true);
+                match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                    // The server is gone if nobody takes it.
+                    Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),
+                    Ok(Err(error)) => tracing::warn!(%client, %error, "a host's TLS handshake failed"),
+                    Err(_) => tracing::warn!(%client, "a host's TLS handshake took more than {HANDSHAKE:?}"),
+                }
+                drop(place);
+            });
+        }
+    });
+    Ok(ReceiverStream::new(receiver))
+}

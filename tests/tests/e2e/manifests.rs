@@ -1,0 +1,180 @@
+//! What the API server takes and what it refuses, and with which sentence. These need no node.
+
+use anyhow::{Result, ensure};
+use penstock_tests::cluster::Cluster;
+
+/// As in wasmCloud's own documentation and chart.
+const SHORTEST: &str = include_str!("../../../api/tests/manifests/shortest.yaml");
+const EVERYTHING: &str = include_str!("wasmcloud.yaml");
+
+const TEMPLATE: &str = "
+apiVersion: runtime.wasmcloud.dev/v1alpha1
+kind: WorkloadDeployment
+metadata: {name: app}
+spec:
+  replicas: 1
+  template:
+    spec:
+      components: [{name: a, image: registry.example/a:1}]
+      hostInterfaces: [{namespace: wasi, package: http, interfaces: [incoming-handler]}]
+";
+
+fn dry_run(cluster: &Cluster, text: &str) -> Result<String> {
+    cluster.kubectl_with(text, ["apply", "--dry-run=server", "--validate=strict", "-n", "default", "-f", "-"])
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: tests/e2e.sh"]
+async fn existing_manifests_are_taken() -> Result<()> {
+    let cluster = Cluster::bare().await?;
+    for text in [SHORTEST, EVERYTHING, TEMPLATE] {
+        let said = dry_run(&cluster, text)?;
+        ensure!(said.lines().all(|it| it.ends_with("(server dry run)")), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: tests/e2e.sh"]
+async fn mistakes_are_refused_with_a_sentence() -> Result<()> {
+    let cluster = Cluster::bare().await?;
+    let components = "components: [{name: a, image: registry.example/a:1}]";
+    let interfaces = "hostInterfaces: [{namespace: wasi, package: http, interfaces: [incoming-handler]}]";
+    let route = |rule: &str| format!("{components}\n      http: {{routes: [{rule}]}}");
+    let cases: Vec<(&str, String, &str)> = vec![
+        (components, "replicas: 2\n      ".to_owned() + components, "write how many in `spec.replicas`"),
+        (components, "components: []".into(), "add `components: [{name: ..., image: ...}]`"),
+        (components, "components: [{name: a, image: a:1}, {name: a, image: b:1}]".into(), "give each a name of its own"),
+        (components, "components: [{name: a, image: file:///a.wasm}]".into(), "push the file and write its reference"),
+        (components, "components: [{name: a, image: ./a.wasm}]".into(), "push the file and write its reference"),
+        (components, "components: [{name: a, image: 'https://registry.example/a:1'}]".into(), "without scheme and blanks"),
+        (
+            components,
+            "components: [{name: a, image: a:1, localResources: {volumeMounts: [{name: v, mountPath: /v}]}}]".into(),
+            "add it to `volumes:`",
+        ),
+        (
+            components,
+            "volumes: [{name: v, ephemeral: {}}]\n      components: [{name: a, image: a:1, localResources: {volumeMounts: [{name: v, mountPath: v}]}}]".into(),
+            "begin it with `/`",
+        ),
+        (components, components.to_owned() + "\n      volumes: [{name: v}]", "either `ephemeral: {}` or `hostPath"),
+        (components, components.to_owned() + "\n      volumes: [{name: v, hostPath: {path: v}}]", "begin it with `/`"),
+        (
+            components,
+            components.to_owned() + "\n      volumes: [{name: v, ephemeral: {}}, {name: v, ephemeral: {}}]",
+            "two volumes have the same name",
+        ),
+        (
+            components,
+            "components: [{name: a, image: a:1, localResources: {memoryLimitMiB: 0}}]".into(),
+            "no component runs in 0 MiB",
+        ),
+        (
+            components,
+            "components: [{name: a, image: a:1, localResources: {allowedHostLoopbackPorts: [70000]}}]".into(),
+            "write a port as 5432, 5432/tcp or 53/udp",
+        ),
+        (
+            components,
+            "components: [{name: a, image: a:1, localResources: {allowedHostLoopbackPorts: [5432/sctp]}}]".into(),
+            "(/tcp|/udp)?$'",
+        ),
+        (interfaces, "hostInterfaces: [{namespace: wasi, package: http, interfaces: []}]".into(), "at least 1 items"),
+        (
+            interfaces,
+            "hostInterfaces: [{namespace: wasi, package: http, interfaces: [a]}, {namespace: wasi, package: http, interfaces: [b]}]".into(),
+            "give all but one a `name:` of its own",
+        ),
+        (
+            interfaces,
+            "hostInterfaces: [{namespace: wasi, package: http, interfaces: ['wasi:http/incoming-handler']}]".into(),
+            "such as `incoming-handler`",
+        ),
+        (
+            interfaces,
+            "hostInterfaces: [{namespace: wasi, package: http, interfaces: [handler], config: {host: 'http://a.example'}}]".into(),
+            "a hostname without scheme, port and path",
+        ),
+        (components, route("{component: b}"), "names a component that the workload does not have"),
+        (components, route("{matches: [{path: {value: api}}]}"), "begin the path with `/`"),
+        (components, route("{matches: [{path: {value: /a/../b}}]}"), "paths are compared in their normal form"),
+        (components, route("{matches: [{path: {value: /a%2Fb}}]}"), "write `/` instead of `%2F`"),
+        (components, route("{hostnames: ['http://a']}"), "write hostnames without scheme and port"),
+        (components, route("{filters: [{type: URLRewrite}]}"), "the field that belongs to the filter's type is missing"),
+        (
+            components,
+            route("{filters: [{type: RequestRedirect, requestRedirect: {statusCode: 200}}]}"),
+            "write 301, 302, 303, 307 or 308",
+        ),
+        (
+            components,
+            route("{filters: [{type: RequestRedirect, requestRedirect: {scheme: ftp}}]}"),
+            "write `scheme: http` or `scheme: https`",
+        ),
+        (
+            components,
+            route("{filters: [{type: RequestRedirect, requestRedirect: {}}, {type: URLRewrite, urlRewrite: {}}]}"),
+            "a rule either redirects or rewrites",
+        ),
+        (
+            components,
+            route("{matches: [{path: {type: Exact, value: /a}}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]}"),
+            "exactly one match, with a path of type PathPrefix",
+        ),
+        (components, route("{filters: [{type: CORS, cors: {}}]}"), "are not supported yet"),
+        (components, route("{timeouts: {request: 1s, backendRequest: 2s}}"), "backendRequest is longer than request"),
+        (components, route("{name: r}, {name: r}"), "two routes have the same name"),
+        ("replicas: 1", "replicas: -1".into(), "should be greater than or equal to 0"),
+        ("replicas: 1", "replicas: 1\n  deployPolicy: BlueGreen".into(), "RollingUpdate"),
+        (
+            "replicas: 1",
+            "replicas: 1\n  deployPolicy: Recreate\n  strategy: {rollingUpdate: {maxSurge: 1}}".into(),
+            "deployPolicy is Recreate, which does not roll",
+        ),
+        (
+            "replicas: 1",
+            "replicas: 1\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0%}}".into(),
+            "nothing could ever be replaced",
+        ),
+        (
+            "replicas: 1",
+            "replicas: 1\n  strategy: {rollingUpdate: {maxSurge: many}}".into(),
+            "write maxSurge as a number of replicas (1) or as a percentage",
+        ),
+        (
+            "replicas: 1",
+            "replicas: 1\n  strategy: {rollingUpdate: {maxUnavailable: 150%}}".into(),
+            "a percentage of at most 100%",
+        ),
+        (
+            "replicas: 1",
+            "replicas: 1\n  minReadySeconds: 700".into(),
+            "make progressDeadlineSeconds (600 unless it says otherwise) larger",
+        ),
+        ("name: app", format!("name: {}", "a".repeat(64)), "longer than 63 characters"),
+        ("replicas: 1", "replicas: 1\n  zebra: 1".into(), "unknown field \"spec.zebra\""),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, sentence) in &cases {
+        ensure!(TEMPLATE.contains(from), "{from}");
+        match dry_run(&cluster, &TEMPLATE.replacen(from, to, 1)) {
+            Ok(_) => wrong.push(format!("taken, but should be refused with \"{sentence}\": {to}")),
+            Err(error) if error.to_string().contains(sentence) => {}
+            Err(error) => wrong.push(format!("refused without \"{sentence}\": {to}\n    {error}")),
+        }
+    }
+    ensure!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    println!("{} mistakes refused, each with its sentence", cases.len());
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: tests/e2e.sh"]
+async fn names_and_columns() -> Result<()> {
+    let cluster = Cluster::bare().await?;
+    for kind in ["wd", "wrs", "ww", "wh", "wa", "workloaddeployments", "hosts", "wasmcloud"] {
+        cluster.kubectl(["get", kind, "-n", "default"])?;
+    }
+    Ok(())
+}

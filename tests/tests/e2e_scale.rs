@@ -201,7 +201,7 @@ async fn host(cluster: &Cluster, index: usize, tokens: &Path) -> Result<()> {
     }))?;
     let accounts = cluster.api::<ServiceAccount>(SYSTEM);
     let token = accounts.create_token_request("penstock-host", &PostParams::default(), &request).await?;
-    fs::write(tokens.join(&name), token.status.context("no token")?.token)?;
+    fs::write(tokens.join(&name), token.status.and_then(|it| it.token).context("no token")?)?;
     Ok(())
 }
 

@@ -89,7 +89,8 @@ fn shares(page: &mut Page, status: &HostStatus) {
     page.family("penstock_workload_state", "gauge", "1 for the state that a revision of a workload is in.");
     for share in status.shares.values() {
         for (state, name) in STATES {
-            let labels = [("workload", share.deployment.as_str()), ("revision", share.revision.as_str()), ("state", name)];
+            let labels =
+                [("workload", share.deployment.as_str()), ("revision", share.revision.as_str()), ("state", name)];
             page.sample("penstock_workload_state", &labels, f64::from(u8::from(share.state == state)));
         }
     }
@@ -106,7 +107,11 @@ fn shares(page: &mut Page, status: &HostStatus) {
 fn listeners(page: &mut Page, status: &HostStatus) {
     page.family("penstock_listener_bound", "gauge", "1 if the listener has its port.");
     for (name, listener) in &status.listeners {
-        page.sample("penstock_listener_bound", &[("listener", name.as_str())], f64::from(u8::from(listener.address.is_some())));
+        page.sample(
+            "penstock_listener_bound",
+            &[("listener", name.as_str())],
+            f64::from(u8::from(listener.address.is_some())),
+        );
     }
     page.family("penstock_listener_matches", "gauge", "Matches in the listener's route table.");
     for (name, listener) in &status.listeners {
@@ -142,7 +147,8 @@ fn requests(page: &mut Page, metrics: &Metrics) {
     page.family("penstock_http_generated_responses_total", "counter", "Responses that the host made itself, by cause.");
     for (listener, workload, series) in each() {
         for (cause, count) in Cause::ALL.iter().zip(&series.causes) {
-            let labels = [("listener", listener.as_str()), ("workload", workload.as_str()), ("cause", cause.shape().name)];
+            let labels =
+                [("listener", listener.as_str()), ("workload", workload.as_str()), ("cause", cause.shape().name)];
             page.counted("penstock_http_generated_responses_total", &labels, count.load(Relaxed));
         }
     }

@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn is_synced_when_every_scope_has_been_listed() {
         let scopes = [Some("a".into()), Some("b".into())];
-        let mut store = Store::new(&scopes);
+        let mut store = Store::<ConfigMap>::new(&scopes);
         for scope in &scopes {
             assert!(!store.is_synced());
             store.watched(scope, Event::Init);

@@ -22,8 +22,8 @@ use crate::{
     events::Weight,
     hosts::ShareState,
     plan::{
-        DeploymentFacts, DeploymentStep, HostId, HostShare, HostState, Name, Phase, ReplicaSetFacts, Resolved, Values,
-        WantedReplicaSet, WorkloadFacts, deployment_step,
+        DeploymentFacts, DeploymentStep, HostId, HostShare, HostState, HostView, Name, Phase, ReplicaSetFacts,
+        Resolved, Spread, Values, WantedReplicaSet, WorkloadFacts, deployment_step,
         drain::{self, Leaving, LeavingFacts},
         names, resolve_deployment, resolve_replica_set, resolve_workload, revisions,
     },

@@ -46,7 +46,7 @@ pub struct Scene {
 }
 
 /// The name of deployment and Service in every scene.
-pub const NAME: &str = "app";
+const NAME: &str = "app";
 
 // === impl Template ===
 
@@ -299,7 +299,7 @@ fn ready_pods(slices: &Objects<EndpointSlice>) -> Vec<String> {
     let mut pods: Vec<String> = slices
         .values()
         .filter(|it| it.metadata.labels.as_ref().and_then(|it| it.get("kubernetes.io/service-name")).is_some())
-        .flat_map(|it| it.endpoints.iter())
+        .flat_map(|it| it.endpoints.iter().flatten())
         .filter(|it| it.conditions.as_ref().is_some_and(|it| it.ready == Some(true)))
         .filter_map(|it| it.target_ref.as_ref()?.name.clone())
         .collect();

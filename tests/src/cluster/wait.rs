@@ -12,7 +12,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 /// Objects by name.
-pub type Objects<K> = BTreeMap<String, K>;
+pub(super) type Objects<K> = BTreeMap<String, K>;
 
 pub(super) async fn until<K, T>(
     api: Api<K>,

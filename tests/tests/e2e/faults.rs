@@ -258,6 +258,7 @@ async fn pod_address(cluster: &Cluster, scene: &Scene, pod: &Pod) -> Result<std:
                 let endpoint = slice
                     .endpoints
                     .iter()
+                    .flatten()
                     .find(|it| it.target_ref.as_ref().is_some_and(|it| it.name.as_deref() == Some(&name)))?;
                 Some((endpoint.addresses.first()?.clone(), slice.ports.as_ref()?.first()?.port?))
             })

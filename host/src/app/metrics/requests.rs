@@ -6,9 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::StatusCode;
 use penstock_router::{AccessRecord, Cause, Observer};
 
 use crate::HostStatus;
@@ -103,14 +105,22 @@ impl Metrics {
 
 impl Observer for Metrics {
     fn request(&self, record: &AccessRecord<'_>) {
-        self.of(record.listener, record.backend.unwrap_or_default()).add(record);
+        let ended = Outcome { status: record.status, cause: record.cause, total: record.total };
+        self.of(record.listener, record.backend().unwrap_or_default()).add(&ended);
     }
+}
+
+/// What is counted of a request.
+struct Outcome {
+    status: Option<StatusCode>,
+    cause: Option<Cause>,
+    total: Duration,
 }
 
 // === impl Series ===
 
 impl Series {
-    fn add(&self, record: &AccessRecord<'_>) {
+    fn add(&self, record: &Outcome) {
         let one = |counters: &[AtomicU64], index: usize| {
             if let Some(counter) = counters.get(index) {
                 counter.fetch_add(1, Relaxed);
@@ -130,44 +140,21 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use http::{Method, StatusCode, Version};
-    use penstock_router::Ended;
-
     use super::*;
     use crate::{ListenerStatus, ShareState, ShareStatus};
 
-    fn record<'a>(listener: &'a str, backend: Option<&'a str>, status: u16, cause: Option<Cause>) -> AccessRecord<'a> {
-        AccessRecord {
-            listener,
-            method: &Method::GET,
-            version: Version::HTTP_11,
-            host: "h",
-            path: "/",
-            status: StatusCode::from_u16(status).ok(),
-            cause,
-            route: None,
-            backend,
-            generation: 1,
-            bytes_in: 0,
-            bytes_out: 0,
-            queue_wait: Duration::ZERO,
-            first_byte: None,
-            total: Duration::from_millis(3),
-            client: ([127, 0, 0, 1], 1).into(),
-            ended: Ended::Complete,
-        }
+    fn ended(status: u16, cause: Option<Cause>) -> Outcome {
+        Outcome { status: StatusCode::from_u16(status).ok(), cause, total: Duration::from_millis(3) }
     }
 
     #[test]
     fn counts_and_forgets() {
         let metrics = Metrics::new();
         for _ in 0..2 {
-            metrics.request(&record("l", Some("ns/a"), 200, None));
+            metrics.of("l", "ns/a").add(&ended(200, None));
         }
-        metrics.request(&record("l", Some("ns/b"), 503, Some(Cause::NotReady)));
-        metrics.request(&record("gone", None, 404, Some(Cause::NoRoute)));
+        metrics.of("l", "ns/b").add(&ended(503, Some(Cause::NotReady)));
+        metrics.of("gone", "").add(&ended(404, Some(Cause::NoRoute)));
         let all = metrics.series();
         let a = &all["l"]["ns/a"];
         assert_eq!(a.classes[2].load(Relaxed), 2);

@@ -47,6 +47,37 @@ async fn a_backend_that_is_not_there_is_500_and_one_that_is_not_ready_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_gets_a_last_answer_when_its_listener_and_share_go() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+    let host = TestHost::start(vec![share("hello", "hello-wat")]).await;
+    let mut kept = BufStream::new(tokio::net::TcpStream::connect(host.address).await.unwrap());
+    for gone in [false, true] {
+        if gone {
+            let mut next = snapshot(2, Vec::new());
+            next.listeners.clear();
+            host.host.apply(next);
+            wait(&host.host, |status| status.version == 2).await;
+        }
+        kept.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        kept.flush().await.unwrap();
+        let (mut head, mut line) = (String::new(), String::new());
+        while line != "\r\n" {
+            line.clear();
+            kept.read_line(&mut line).await.unwrap();
+            head += &line;
+        }
+        assert!(head.starts_with("HTTP/1.1 200"), "gone: {gone}, {head}");
+        assert_eq!(head.contains("connection: close"), gone, "{head}");
+        if !gone {
+            let length = head.lines().find_map(|it| it.strip_prefix("content-length: ")).unwrap();
+            kept.read_exact(&mut vec![0; length.parse().unwrap()]).await.unwrap();
+        }
+    }
+    // Then nothing holds the share any more.
+    wait(&host.host, |status| status.shares.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn weights_of_invalid_backends_count() {
     let mut half = route("/", "hello");
     half.rules[0].backends.extend(backend(""));

@@ -41,6 +41,8 @@ pub(super) struct Reconciler {
     desired: Arc<Snapshot>,
     shares: BTreeMap<String, ShareEntry>,
     listeners: BTreeMap<String, ListenerEntry>,
+    /// Listeners that are no longer wanted and whose connections may still bring a last request.
+    closing: Vec<Ended>,
     serving: JoinSet<()>,
     events: mpsc::UnboundedReceiver<Event>,
     sender: mpsc::UnboundedSender<Event>,
@@ -73,8 +75,17 @@ struct ListenerEntry {
     failures: u32,
     /// When to try to bind again after a failure.
     retry_at: Option<Instant>,
-    signal: Option<DrainSignal>,
+    serving: Option<Serving>,
 }
+
+/// A bound port: how to end it, and how to learn that its last connection has ended.
+struct Serving {
+    signal: DrainSignal,
+    ended: Ended,
+}
+
+/// Its sender is dropped with the last connection.
+type Ended = watch::Receiver<()>;
 
 enum Event {
     Started(String, Box<Result<Share, StartError>>),
@@ -103,6 +114,7 @@ impl Reconciler {
             desired: Arc::default(),
             shares: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            closing: Vec::new(),
             serving: JoinSet::new(),
             events,
             sender,
@@ -212,10 +224,12 @@ impl Reconciler {
             .collect();
         let changed = !gone.is_empty();
         for name in gone {
-            if let Some(ListenerEntry { signal: Some(signal), .. }) = self.listeners.remove(&name) {
+            if let Some(ListenerEntry { serving: Some(Serving { signal, ended }), .. }) = self.listeners.remove(&name) {
                 signal.start(self.config.drain_timeout);
+                self.closing.push(ended);
             }
         }
+        self.closing.retain(|it| it.has_changed().is_ok());
         let mut added = false;
         for spec in &desired.listeners {
             let built = self.inputs(desired, spec);
@@ -246,7 +260,7 @@ impl Reconciler {
                             bound: Err("not bound yet".to_owned()),
                             failures: 0,
                             retry_at: None,
-                            signal: None,
+                            serving: None,
                         },
                     );
                 }
@@ -262,7 +276,7 @@ impl Reconciler {
     /// Binds every listener that is not bound yet.
     fn bind(&mut self) {
         for (name, entry) in &mut self.listeners {
-            if entry.signal.is_some() || entry.retry_at.is_some_and(|at| Instant::now() < at) {
+            if entry.serving.is_some() || entry.retry_at.is_some_and(|at| Instant::now() < at) {
                 continue;
             }
             let config = ListenerConfig { name: name.as_str().into(), limits: self.config.limits.clone() };
@@ -277,8 +291,12 @@ impl Reconciler {
                 Ok(listener) => {
                     let (signal, watch) = self.drain.child();
                     entry.bound = Ok(listener.local_addr());
-                    entry.signal = Some(signal);
-                    self.serving.spawn(listener.serve(watch));
+                    let (serves, ended) = watch::channel(());
+                    entry.serving = Some(Serving { signal, ended });
+                    self.serving.spawn(async move {
+                        listener.serve(watch).await;
+                        drop(serves);
+                    });
                 }
                 Err(message) => {
                     let message_changed = entry.bound.as_ref().err() != Some(&message);
@@ -346,7 +364,8 @@ impl Reconciler {
                         .values()
                         .map(|listener| (listener.handle.clone(), listener.handle.current().number))
                         .collect();
-                    tokio::spawn(retire(share, handles, self.config.drain_timeout, id, self.sender.clone()));
+                    let tables = Tables { handles, closing: self.closing.clone() };
+                    tokio::spawn(retire(share, tables, self.config.drain_timeout, id, self.sender.clone()));
                 }
             }
         }
@@ -367,19 +386,30 @@ impl Reconciler {
     }
 }
 
-/// Waits until no request can reach the share any more, then until those that did have ended.
-async fn retire(
-    share: Arc<Share>,
+/// The tables that had a share when it was no longer wanted.
+struct Tables {
+    /// Of listeners that go on, with the first generation that lacks it.
     handles: Vec<(TableHandle, u64)>,
-    grace: Duration,
-    id: String,
-    sender: mpsc::UnboundedSender<Event>,
-) {
-    let deadline = Instant::now() + grace;
-    let quiet = async {
-        for (handle, number) in &handles {
+    /// Of listeners that close: each connection may bring one more request, which the last table still answers.
+    closing: Vec<Ended>,
+}
+
+impl Tables {
+    async fn let_go(self) {
+        for (handle, number) in &self.handles {
             handle.idle_below(*number).await;
         }
+        for mut ended in self.closing {
+            while ended.changed().await.is_ok() {}
+        }
+    }
+}
+
+/// Waits until no request can reach the share any more, then until those that did have ended.
+async fn retire(share: Arc<Share>, tables: Tables, grace: Duration, id: String, sender: mpsc::UnboundedSender<Event>) {
+    let deadline = Instant::now() + grace;
+    let quiet = async {
+        tables.let_go().await;
         share.admission.idle().await;
     };
     if tokio::time::timeout_at(deadline, quiet).await.is_err() {

@@ -132,7 +132,7 @@ async fn the_api_server_is_down() -> Result<()> {
     load.mark("the API server ends");
     let outage = Outage::begin(&cluster)?;
     tokio::time::sleep(OUTAGE).await;
-    outage.end().await?;
+    outage.end()?;
     load.mark("it is back");
     let back = Instant::now();
     scene.scale_now(8).await?;
@@ -155,9 +155,13 @@ impl<'c> Outage<'c> {
         Ok(Self(cluster, true))
     }
 
-    async fn end(mut self) -> Result<()> {
-        self.0.script(&["release", "kube-apiserver"])?;
+    fn end(mut self) -> Result<()> {
         self.1 = false;
+        self.release()
+    }
+
+    fn release(&self) -> Result<()> {
+        self.0.script(&["release", "kube-apiserver"])?;
         let deadline = Instant::now() + PATIENCE;
         while self.0.kubectl(["get", "--raw", "/readyz"]).is_err() {
             ensure!(Instant::now() < deadline, "the API server does not come back");
@@ -169,7 +173,8 @@ impl<'c> Outage<'c> {
 impl Drop for Outage<'_> {
     fn drop(&mut self) {
         if self.1 {
-            let _ = self.0.script(&["release", "kube-apiserver"]);
+            // The test has failed already, and says why.
+            let _ = self.release();
         }
     }
 }
@@ -179,19 +184,18 @@ impl Drop for Outage<'_> {
 async fn a_host_starts_again_without_operator_and_api_server() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let scene = Scene::start(&cluster, "alone", Template::kitchen(4)).await?;
-    let operators = cluster.api::<Pod>(SYSTEM);
     let result = alone(&cluster, &scene).await;
-    cluster.kubectl(["scale", "deployment/penstock-operator", "-n", SYSTEM, "--replicas=2"])?;
-    cluster.kubectl(["rollout", "status", "deployment/penstock-operator", "-n", SYSTEM, "--timeout=120s"])?;
-    drop(operators);
+    let back = cluster.kubectl(["scale", "deployment/penstock-operator", "-n", SYSTEM, "--replicas=2"]);
     result?;
+    back?;
+    cluster.kubectl(["rollout", "status", "deployment/penstock-operator", "-n", SYSTEM, "--timeout=120s"])?;
     scene.settled().await?;
     scene.end()
 }
 
 async fn alone(cluster: &Cluster, scene: &Scene) -> Result<()> {
     let victim = cluster.host_pods().await?.into_iter().next().context("no host")?;
-    let address = pod_address(cluster, scene, &victim).await?;
+    let address = pod_address(scene, &victim).await?;
     let mut load = scene.load()?;
     load.answered(100).await?;
     load.mark("the operators end");
@@ -232,7 +236,7 @@ async fn alone(cluster: &Cluster, scene: &Scene) -> Result<()> {
     ensure!(HostProcess::of(&victim)? != process, "the host was not killed");
     load.mark("it serves again, from its disk");
     load.answered(300).await?;
-    outage.end().await?;
+    outage.end()?;
     load.mark("the API server is back");
     load.answered(100).await?;
     let counted = load.finish().await?;
@@ -249,8 +253,7 @@ async fn alone(cluster: &Cluster, scene: &Scene) -> Result<()> {
 }
 
 /// Where this pod serves the scene's Service: the slice is the record.
-async fn pod_address(cluster: &Cluster, scene: &Scene, pod: &Pod) -> Result<std::net::SocketAddr> {
-    let _ = cluster;
+async fn pod_address(scene: &Scene, pod: &Pod) -> Result<std::net::SocketAddr> {
     let name = pod.name_any();
     let (ip, port) = scene
         .until_slices("the host's endpoint", |slices| {

@@ -43,10 +43,11 @@ pub struct ControlConfig {
 }
 
 impl ControlConfig {
-    /// Pauses from 250 ms to 15 s: an operator that starts is found soon, and a thousand hosts do not come at once.
+    /// Pauses from 250 ms to 5 s: an operator that starts is found soon, well within the time after which it gives a host up,
+    /// and a thousand hosts do not come at once.
     #[must_use]
     pub fn new(operator: String, server_name: String, host_id: String, token_file: PathBuf, ca_file: PathBuf) -> Self {
-        let (first_retry, last_retry) = (Duration::from_millis(250), Duration::from_secs(15));
+        let (first_retry, last_retry) = (Duration::from_millis(250), Duration::from_secs(5));
         Self { operator, server_name, host_id, token_file, ca_file, first_retry, last_retry }
     }
 }

@@ -3,7 +3,12 @@
 //! The order is what keeps requests from being lost. A share is routed to once it is ready; a share that is no longer
 //! wanted leaves the tables first, then the last request that holds an older table ends, then its instances go.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use penstock_api::snapshot::{self, Snapshot};
@@ -28,6 +33,10 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 /// How often the counters in the status are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
 
+/// How long a new port stays closed at most for workloads behind it that still start. A host that comes back from its disk
+/// refuses connections until it can serve, so that clients and balancers go elsewhere, instead of answering 503.
+const OPEN_AFTER: Duration = Duration::from_secs(5);
+
 /// The running tables by listener, for the admin pages.
 pub(super) type Directory = Arc<ArcSwap<BTreeMap<String, TableHandle>>>;
 
@@ -43,6 +52,8 @@ pub(super) struct Reconciler {
     listeners: BTreeMap<String, ListenerEntry>,
     /// Listeners that are no longer wanted and whose connections may still bring a last request.
     closing: Vec<Ended>,
+    /// Whether a reconciliation is due for listeners that wait for their workloads to start.
+    opening: bool,
     serving: JoinSet<()>,
     events: mpsc::UnboundedReceiver<Event>,
     sender: mpsc::UnboundedSender<Event>,
@@ -73,6 +84,8 @@ struct ListenerEntry {
     route_errors: Vec<String>,
     bound: Result<SocketAddr, String>,
     failures: u32,
+    /// When it opens although workloads behind it still start.
+    opens_at: Instant,
     /// When to try to bind again after a failure.
     retry_at: Option<Instant>,
     serving: Option<Serving>,
@@ -115,6 +128,7 @@ impl Reconciler {
             shares: BTreeMap::new(),
             listeners: BTreeMap::new(),
             closing: Vec::new(),
+            opening: false,
             serving: JoinSet::new(),
             events,
             sender,
@@ -157,7 +171,7 @@ impl Reconciler {
                 }
             }
             // What is not bound is tried again with every reconciliation.
-            Event::RetryListener => {}
+            Event::RetryListener => self.opening = false,
             Event::Drained(id) => {
                 self.shares.remove(&id);
             }
@@ -259,6 +273,7 @@ impl Reconciler {
                             route_errors,
                             bound: Err("not bound yet".to_owned()),
                             failures: 0,
+                            opens_at: Instant::now() + OPEN_AFTER,
                             retry_at: None,
                             serving: None,
                         },
@@ -273,10 +288,24 @@ impl Reconciler {
         }
     }
 
-    /// Binds every listener that is not bound yet.
+    /// Binds every listener that is not bound yet, once what it leads to has come to the end of its first start.
     fn bind(&mut self) {
-        for (name, entry) in &mut self.listeners {
-            if entry.serving.is_some() || entry.retry_at.is_some_and(|at| Instant::now() < at) {
+        if self.listeners.values().all(|it| it.serving.is_some()) {
+            return;
+        }
+        let starting: BTreeSet<&str> = (self.shares.values())
+            .filter(|it| matches!(it.state, State::Loading(_, None)))
+            .map(|it| it.spec.deployment.as_str())
+            .collect();
+        let waits = |spec: &snapshot::Listener| deployments(spec).any(|it| starting.contains(it));
+        let now = Instant::now();
+        let mut opens_at = None;
+        for (name, entry) in self.listeners.iter_mut().filter(|it| it.1.serving.is_none()) {
+            if entry.retry_at.is_some_and(|at| now < at) {
+                continue;
+            }
+            if now < entry.opens_at && waits(&entry.spec) {
+                opens_at = Some(entry.opens_at.min(opens_at.unwrap_or(entry.opens_at)));
                 continue;
             }
             let config = ListenerConfig { name: name.as_str().into(), limits: self.config.limits.clone() };
@@ -311,6 +340,10 @@ impl Reconciler {
                 }
             }
         }
+        if let Some(at) = opens_at.filter(|_| !self.opening) {
+            self.opening = true;
+            later(&self.sender, at - now, Event::RetryListener);
+        }
     }
 
     /// The ready shares of a deployment that the snapshot wants.
@@ -328,10 +361,7 @@ impl Reconciler {
 
     /// What decides a listener's table beside its routes.
     fn inputs(&self, desired: &Snapshot, spec: &snapshot::Listener) -> Vec<(String, u32)> {
-        let named = |deployment: &str| {
-            let backends = spec.routes.iter().flat_map(|route| &route.rules).flat_map(|rule| &rule.backends);
-            backends.into_iter().any(|backend| backend.deployment == deployment)
-        };
+        let named = |deployment: &str| deployments(spec).any(|it| it == deployment);
         desired
             .shares
             .iter()
@@ -384,6 +414,12 @@ impl Reconciler {
             changed
         });
     }
+}
+
+/// The deployments that a listener's routes name.
+fn deployments(spec: &snapshot::Listener) -> impl Iterator<Item = &str> {
+    let rules = spec.routes.iter().flat_map(|route| &route.rules);
+    rules.flat_map(|rule| &rule.backends).map(|backend| backend.deployment.as_str())
 }
 
 /// The tables that had a share when it was no longer wanted.

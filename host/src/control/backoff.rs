@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn grows_to_a_cap_and_starts_again() {
-        let (first, last) = (Duration::from_millis(250), Duration::from_secs(15));
+        let (first, last) = (Duration::from_millis(250), Duration::from_secs(5));
         let mut backoff = Backoff::new(first, last);
         for attempt in 0..100 {
             let whole = first.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(last);

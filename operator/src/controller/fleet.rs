@@ -17,6 +17,11 @@ use crate::{
     plan::{HostAddress, HostId, HostState, HostView, Name},
 };
 
+/// Hosts that a new leader has never heard of have so many times the grace of others: after an outage of the API server, which
+/// takes the operators' leadership, hosts try again in longer and longer pauses, and their pods are not ready because their
+/// nodes were not heard of either. Nobody is to lose an endpoint for that.
+const UNHEARD: u32 = 3;
+
 /// The node's label with its zone.
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -40,6 +45,8 @@ pub(crate) struct HostRecord {
     pub(super) connected: bool,
     /// Since when its stream is gone.
     pub(super) away_since: Option<Instant>,
+    /// Whether this leader has not heard of it yet, and still may: then it is taken to serve what its Workloads say.
+    awaited: bool,
     pub(super) report: Option<Arc<Report>>,
     pub(super) machine: MachineSignal,
     /// The version of the newest snapshot.
@@ -112,9 +119,10 @@ impl Fleet {
         }
     }
 
-    /// Hosts whose pods are ready and whose streams are not here.
+    /// Hosts whose pods are ready, or had shares before, and whose streams are not here.
     pub(crate) fn expected(&self) -> usize {
-        self.records.values().filter(|it| it.pod.ready && !it.pod.deleting && !it.connected).count()
+        let expected = |it: &&HostRecord| !it.pod.deleting && !it.connected && (it.pod.ready || it.awaited);
+        self.records.values().filter(expected).count()
     }
 
     pub(crate) fn machine(&mut self, id: &HostId, machine: MachineSignal) {
@@ -181,8 +189,9 @@ impl Fleet {
         began: Instant,
         grace: Duration,
     ) -> (HostState, HostState, Option<Instant>) {
-        let Some(record) = self.records.get(id) else { return (HostState::Lost, HostState::Lost, None) };
+        let Some(record) = self.records.get_mut(id) else { return (HostState::Lost, HostState::Lost, None) };
         let (state, again) = record.state(now, began, grace);
+        record.awaited = again.is_some() && record.away_since.is_none();
         let Some(view) = self.views.get_mut(record.index) else { return (state, state, again) };
         let before = view.state;
         view.state = state;
@@ -210,7 +219,7 @@ impl HostRecord {
         if self.hello.is_none() && self.shares.is_empty() {
             return (HostState::Lost, None);
         }
-        let until = self.away_since.unwrap_or(began) + grace;
+        let until = self.given_up_at(began, grace);
         if now < until {
             return (there, Some(until));
         }
@@ -219,12 +228,16 @@ impl HostRecord {
 
     /// Whether its stream has been gone for so long that it is not waited for.
     pub(super) fn given_up(&self, now: Instant, began: Instant, grace: Duration) -> bool {
-        !self.connected && now >= self.away_since.unwrap_or(began) + grace
+        !self.connected && now >= self.given_up_at(began, grace)
     }
 
-    /// Whether it can be taken to serve what it has: as long as its stream is there, or its pod is ready.
-    pub(super) fn serves(&self) -> bool {
-        self.connected || self.pod.ready
+    fn given_up_at(&self, began: Instant, grace: Duration) -> Instant {
+        self.away_since.map_or_else(|| began + grace * UNHEARD, |it| it + grace)
+    }
+
+    /// Whether it can be taken to serve what it has: as long as its stream is there or its pod is ready, or it is awaited.
+    pub(super) const fn serves(&self) -> bool {
+        self.connected || self.pod.ready || self.awaited
     }
 
     /// The last snapshot that it has taken in.
@@ -289,8 +302,29 @@ mod tests {
             assert_eq!(case(away(), late), then);
             assert_eq!(away().state(began, began, grace).1, Some(late));
         }
+        // Not heard of by this leader.
+        let unheard = || {
+            let shares = [(Name::new("ns", "a"), "1".to_owned())].into();
+            HostRecord { pod: unready, shares, ..base() }
+        };
+        assert_eq!(case(unheard(), late), HostState::Live);
+        assert_eq!(case(unheard(), began + grace * UNHEARD), HostState::Lost);
         // One that has never come gets nothing.
         assert_eq!(case(HostRecord { pod: ready, ..base() }, began), HostState::Lost);
+    }
+
+    #[test]
+    fn a_new_leader_takes_hosts_to_serve_until_it_has_waited_for_them() {
+        let (began, grace, id) = (Instant::now(), Duration::from_secs(10), HostId::from("a"));
+        let mut fleet = Fleet::default();
+        let record = fleet.entry(&id);
+        record.pod = PodFacts { exists: true, ..PodFacts::default() };
+        record.shares = [(Name::new("ns", "a"), "1".to_owned())].into();
+        let end = began + grace * UNHEARD;
+        assert_eq!(fleet.settle(&id, began, began, grace), (HostState::Lost, HostState::Live, Some(end)));
+        assert_eq!((fleet.expected(), fleet.records[&id].serves()), (1, true));
+        assert_eq!(fleet.settle(&id, end, began, grace), (HostState::Live, HostState::Lost, None));
+        assert_eq!((fleet.expected(), fleet.records[&id].serves()), (0, false));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     coordination::v1::Lease,
-    core::v1::{Node, Pod},
+    core::v1::{Node, Pod, Service},
 };
 use kube::{Api, ResourceExt as _};
 use penstock_tests::cluster::{Cluster, HostProcess, PATIENCE, SYSTEM, Scene, Template};
@@ -132,7 +132,7 @@ async fn the_api_server_is_down() -> Result<()> {
     load.mark("the API server ends");
     let outage = Outage::begin(&cluster)?;
     tokio::time::sleep(OUTAGE).await;
-    outage.end()?;
+    outage.end().await?;
     load.mark("it is back");
     let back = Instant::now();
     scene.scale_now(8).await?;
@@ -146,6 +146,25 @@ async fn the_api_server_is_down() -> Result<()> {
     scene.end()
 }
 
+/// Waits until kube-proxy follows the API server again, for which its client may take half a minute: until then a new Service
+/// leads nowhere. One without endpoints is refused as soon as kube-proxy knows it.
+async fn proxied(cluster: &Cluster) -> Result<()> {
+    let name = "kube-proxy-follows";
+    cluster.kubectl(["create", "service", "clusterip", name, "--tcp=80", "-n", "default"])?;
+    let service = cluster.api::<Service>("default").get(name).await?;
+    let ip = service.spec.and_then(|it| it.cluster_ip).context("no ClusterIP")?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let connect = tokio::net::TcpStream::connect((ip.as_str(), 80));
+        match tokio::time::timeout(Duration::from_millis(500), connect).await {
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => break,
+            other => ensure!(Instant::now() < deadline, "kube-proxy does not know a new Service: {other:?}"),
+        }
+    }
+    cluster.kubectl(["delete", "service", name, "-n", "default"])?;
+    Ok(())
+}
+
 /// While this lives there is no API server.
 struct Outage<'c>(&'c Cluster, bool);
 
@@ -155,9 +174,10 @@ impl<'c> Outage<'c> {
         Ok(Self(cluster, true))
     }
 
-    fn end(mut self) -> Result<()> {
+    async fn end(mut self) -> Result<()> {
         self.1 = false;
-        self.release()
+        self.release()?;
+        proxied(self.0).await
     }
 
     fn release(&self) -> Result<()> {
@@ -236,7 +256,7 @@ async fn alone(cluster: &Cluster, scene: &Scene) -> Result<()> {
     ensure!(HostProcess::of(&victim)? != process, "the host was not killed");
     load.mark("it serves again, from its disk");
     load.answered(300).await?;
-    outage.end()?;
+    outage.end().await?;
     load.mark("the API server is back");
     load.answered(100).await?;
     let counted = load.finish().await?;

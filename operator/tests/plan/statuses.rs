@@ -244,6 +244,12 @@ fn a_deployment_says_why_not() {
     let expected =
         ["True Complete", "True Scaled", "True MinimumReplicasAvailable", "True Serving", "False Propagating"];
     check("not known everywhere", &given, given.facts(), expected, "a moment");
+    let missing =
+        [finding(Severity::Warning, "kubernetes.service.name", "ServiceNotFound", "there is no Service ns/a")];
+    let facts = DeploymentStatusFacts { findings: &missing, ..given.facts() };
+    let expected =
+        ["True Complete", "True Scaled", "True MinimumReplicasAvailable", "True Serving", "False ServiceNotFound"];
+    check("nobody can ask it", &given, facts, expected, "there is no Service ns/a");
 }
 
 #[test]

@@ -28,9 +28,16 @@ pub async fn resolve(server: SocketAddr, name: &str) -> Result<IpAddr> {
         .with_context(|| format!("{server} does not answer for {name}"))??;
     let answer = &answer[..length];
     ensure!(answer.len() > question.len() && answer[3] & 15 == 0 && answer[7] > 0, "no address for {name}: {answer:?}");
-    // CoreDNS repeats the question, then gives records of type A, the address last in each.
-    let record = &answer[question.len()..];
-    let at = record.windows(6).position(|it| it == [0, 1, 0, 1, record[6], record[7]]).context("no A record")?;
-    let address: [u8; 4] = record.get(at + 10..at + 14).context("a record that is cut off")?.try_into()?;
+    // The question is repeated; then comes the first record: its name, 8 bytes of type, class and time, and the address.
+    let mut at = question.len();
+    let label = |at: usize| answer.get(at).copied().context("a name that is cut off");
+    // A name ends with an empty label, or with two bytes that point to its rest.
+    while !matches!(label(at)?, 0 | 0xc0..) {
+        at += usize::from(label(at)?) + 1;
+    }
+    at += if label(at)? == 0 { 1 } else { 2 };
+    let record = answer.get(at..at + 14).context("a record that is cut off")?;
+    ensure!(record[..4] == [0, 1, 0, 1] && record[8..10] == [0, 4], "no A record but {record:?}");
+    let address: [u8; 4] = record[10..].try_into()?;
     Ok(IpAddr::from(address))
 }

@@ -193,6 +193,9 @@ fn programmed(facts: &DeploymentStatusFacts<'_>) -> Draft {
     let waiting = &facts.programmed.waiting_for;
     if facts.step.phase != Phase::Complete || facts.step.unplaced > 0 {
         Draft::no(is::PROGRAMMED, reasons::NOT_READY, "not all of its replicas serve yet")
+    } else if let Some(it) = facts.findings.iter().find(|it| it.reason == reasons::SERVICE_NOT_FOUND) {
+        // It serves, but nobody can ask it.
+        Draft::no(is::PROGRAMMED, it.reason, it.message.clone())
     } else if let Some(host) = waiting.first() {
         let more = if waiting.len() > 1 { format!(" and {} others", waiting.len() - 1) } else { String::new() };
         Draft::no(is::PROGRAMMED, reasons::WAITING_FOR_HOSTS, format!("host {host}{more} has not acknowledged it yet"))

@@ -83,17 +83,25 @@ struct World {
     synced: bool,
 }
 
+/// What is told to the one task that decides, beside what it watches.
+pub(crate) struct Told {
+    /// What hosts say.
+    pub(crate) events: mpsc::Receiver<HostEvent>,
+    /// Who leads.
+    pub(crate) leadership: channel::Receiver<Leadership>,
+}
+
 /// Decides until the token is cancelled.
 pub(crate) async fn run(
     client: Client,
     settings: Settings,
     hosts: Hosts,
-    mut events: mpsc::Receiver<HostEvent>,
-    mut leadership: channel::Receiver<Leadership>,
+    told: Told,
     metrics: Metrics,
     health: Health,
     done: CancellationToken,
 ) {
+    let Told { mut events, mut leadership } = told;
     let scopes = Scopes::new(&settings.namespace, &settings.watch_namespaces);
     let (mut changes, _watches) = watch::all(&client, &scopes, &metrics);
     let mut world = World {

@@ -97,7 +97,7 @@ async fn a_thousand_hosts() -> Result<()> {
         fleet.until("all replicas on hosts", |it| it.connected == size.hosts && it.replicas == size.replicas).await?;
     let told = told - start;
     converged(&cluster, size).await?;
-    row(&mut table, &cluster, "first start", told, start, before, &operator)?;
+    row(&mut table, &cluster, "first start", told, start, &before, &operator)?;
 
     operator.kill()?;
     let mut operator = Operator::start(&config, "op-0")?;
@@ -108,7 +108,7 @@ async fn a_thousand_hosts() -> Result<()> {
         .await?
         - start;
     converged(&cluster, size).await?;
-    row(&mut table, &cluster, "operator killed and started", told, start, before, &operator)?;
+    row(&mut table, &cluster, "operator killed and started", told, start, &before, &operator)?;
 
     let lost = size.hosts / 10;
     let (before, start) = (Requests::now(&cluster)?, Instant::now());
@@ -116,7 +116,7 @@ async fn a_thousand_hosts() -> Result<()> {
     fleet.until("lost hosts", |it| it.hosts == size.hosts - lost && it.replicas < size.replicas).await?;
     let told = fleet.until("replicas on the others", |it| it.replicas == size.replicas).await? - start;
     converged(&cluster, size).await?;
-    row(&mut table, &cluster, &format!("{lost} hosts lost at once"), told, start, before, &operator)?;
+    row(&mut table, &cluster, &format!("{lost} hosts lost at once"), told, start, &before, &operator)?;
     println!("\n{table}");
     println!("(`hosts told` of lost hosts includes the grace of 10 s that an operator gives to a host that is away.)");
     operator.kill()?;
@@ -129,11 +129,11 @@ fn row(
     event: &str,
     told: Duration,
     start: Instant,
-    before: Requests,
+    before: &Requests,
     operator: &Operator,
 ) -> Result<()> {
     let took = start.elapsed();
-    let requests = Requests::now(cluster)?.since(&before);
+    let requests = Requests::now(cluster)?.since(before);
     let usage = Usage::of(operator.child.id())?;
     println!("{event}: {took:.1?}, writes by resource: {:?}", requests.writes);
     table.row([

@@ -125,7 +125,7 @@ impl Lead {
         self.mark_host_status(id);
     }
 
-    pub(super) fn reported(&mut self, cx: &mut Context<'_>, id: &HostId, report: Arc<Report>, changed: &[String]) {
+    pub(super) fn reported(&mut self, cx: &mut Context<'_>, id: &HostId, report: &Arc<Report>, changed: &[String]) {
         let Some(record) = self.fleet.get_mut(id) else { return };
         let before = record.report.replace(report.clone());
         let mut units: BTreeSet<Name> = match &before {
@@ -142,7 +142,7 @@ impl Lead {
         }
         let bound = |report: &Report, name: &str| report.listeners.get(name).map(|it| it.bound);
         let names = report.listeners.keys().chain(before.iter().flat_map(|it| it.listeners.keys()));
-        let differs = |name: &&String| before.as_ref().and_then(|it| bound(it, name)) != bound(&report, name);
+        let differs = |name: &&String| before.as_ref().and_then(|it| bound(it, name)) != bound(report, name);
         let services: BTreeSet<Name> = names.filter(differs).filter_map(|it| service_of(it)).collect();
         let leaves = report.leaving != before.as_ref().is_some_and(|it| it.leaving);
         for unit in units {

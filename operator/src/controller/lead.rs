@@ -207,7 +207,7 @@ impl Lead {
     pub(crate) fn host_event(&mut self, cx: &mut Context<'_>, event: HostEvent) {
         match event {
             HostEvent::Connected(hello) => self.connected(cx, hello),
-            HostEvent::Report { host, report, changed } => self.reported(cx, &host, report, &changed),
+            HostEvent::Report { host, report, changed } => self.reported(cx, &host, &report, &changed),
             HostEvent::Signals { host, machine, .. } => self.fleet.machine(&host, machine),
             HostEvent::Disconnected { host } => self.disconnected(cx, &host),
         }

@@ -36,6 +36,10 @@ const SECRETS: &str =
 
 /// What a watch says.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "they pass through a bounded queue, and a box for each costs more than it saves"
+)]
 pub(crate) enum Change {
     Deployment(Scope, Event<WorkloadDeployment>),
     ReplicaSet(Scope, Event<WorkloadReplicaSet>),

@@ -59,6 +59,7 @@ pub(crate) enum Action {
 
 /// An object as the API server has it now.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is only ever in a box")]
 pub(crate) enum Written {
     Deployment(WorkloadDeployment),
     ReplicaSet(WorkloadReplicaSet),

@@ -21,7 +21,7 @@ done
 [ $# -gt 0 ] || set -- cargo test --locked --offline --workspace --test e2e -- --ignored --test-threads 1 --nocapture
 
 flags=(); [ $profile = debug ] || flags=(--release)
-[ -n "$built" ] || cargo build --locked --workspace --bins "${flags[@]}"
+[ -n "$built" ] || cargo build --locked --workspace --all-targets "${flags[@]}"
 target=${CARGO_TARGET_DIR:-$PWD/target}/$profile
 
 if [ -z "$keep" ] || [ "$("$cluster" status | head -1)" = down ]; then

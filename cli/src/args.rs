@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use penstock_api::duration::GatewayDuration;
 
 /// Runs WebAssembly components behind Penstock's router, and answers questions about what runs.
 #[derive(Debug, Parser)]
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Read manifests without running them; say what is wrong, and where.
     Check(CheckArgs),
+    /// Show, await or take back the revisions of a deployment in a cluster.
+    Rollout(RolloutArgs),
     /// Write a completion script for a shell.
     #[command(
         after_help = "Example:\n  penstock completions bash > ~/.local/share/bash-completion/completions/penstock"
@@ -183,6 +186,66 @@ pub(crate) struct CheckArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// What `kubectl rollout` does for Deployments, for WorkloadDeployments.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  penstock rollout history wd/hello
+  penstock rollout undo wd/hello && penstock rollout status wd/hello")]
+pub(crate) struct RolloutArgs {
+    #[command(subcommand)]
+    pub(crate) command: RolloutCommand,
+    /// The deployment's namespace [default: that of the context].
+    #[arg(short, long, global = true)]
+    pub(crate) namespace: Option<String>,
+    /// The context of the kubeconfig [default: the current one].
+    #[arg(long, global = true)]
+    pub(crate) context: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RolloutCommand {
+    /// List the revisions, the oldest first; the one that is rolled out is green.
+    #[command(after_help = "Example:\n  penstock rollout history wd/hello -n shop -o json")]
+    History(HistoryArgs),
+    /// Wait until the newest generation is rolled out and clients see it; exit with 1 if it fails.
+    #[command(after_help = "Example:\n  penstock rollout status wd/hello --timeout 5m")]
+    Status(StatusArgs),
+    /// Go back to an older revision: its template becomes the deployment's again, and is rolled out as any other.
+    #[command(after_help = "Example:\n  penstock rollout undo wd/hello --to-revision 3")]
+    Undo(UndoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The deployment: `wd/NAME`, or its name alone.
+    #[arg(value_name = "wd/NAME")]
+    pub(crate) deployment: String,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The deployment: `wd/NAME`, or its name alone.
+    #[arg(value_name = "wd/NAME")]
+    pub(crate) deployment: String,
+    /// How long to wait, such as 90s or 5m; 0s: for ever.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub(crate) timeout: GatewayDuration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// The deployment: `wd/NAME`, or its name alone.
+    #[arg(value_name = "wd/NAME")]
+    pub(crate) deployment: String,
+    /// The number of the revision, as `history` lists it; 0: the one before the newest.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to_revision: Option<u64>,
 }
 
 /// For people or for programs.

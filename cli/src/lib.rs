@@ -8,6 +8,7 @@ mod dev;
 mod inspect;
 mod planning;
 mod problem;
+mod rollout;
 mod routes;
 mod table;
 mod term;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Routes(args) => routes::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Rollout(args) => rollout::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "penstock", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -58,7 +58,18 @@ spec:
 #[test]
 fn every_command_has_help_with_an_example() {
     let here = folder(&[]);
-    for command in [&["dev"][..], &["routes"], &["routes", "explain"], &["inspect"], &["check"], &["completions"]] {
+    for command in [
+        &["dev"][..],
+        &["routes"],
+        &["routes", "explain"],
+        &["inspect"],
+        &["check"],
+        &["rollout"],
+        &["rollout", "history"],
+        &["rollout", "status"],
+        &["rollout", "undo"],
+        &["completions"],
+    ] {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let ran = penstock(here.path(), &arguments);
         assert_eq!(ran.code, Some(0), "{command:?}: {}", ran.err);

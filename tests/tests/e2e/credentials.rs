@@ -1,10 +1,14 @@
 //! What somebody who has a host's credentials can do with them: nothing, and only in that pod's name.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::ResourceExt as _;
-use penstock_tests::cluster::{Cluster, HostProcess, SYSTEM};
+use penstock_tests::{
+    cluster::{Cluster, HostProcess, PATIENCE, SYSTEM},
+    sim_host::Operator,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: tests/e2e.sh"]
@@ -50,6 +54,51 @@ async fn a_hosts_token_is_worth_nothing_to_the_api_server() -> Result<()> {
             let said = cluster.kubectl(["auth", "can-i", verb, resource, "-n", SYSTEM, &account]);
             ensure!(said.is_err(), "penstock-host may {verb} {resource}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: tests/e2e.sh"]
+async fn a_hosts_token_speaks_for_its_own_pod_only() -> Result<()> {
+    let cluster = Cluster::bare().await?;
+    let pods = cluster.host_pods().await?;
+    let [own, other, ..] = pods.as_slice() else { anyhow::bail!("this needs two hosts") };
+    let folder = tempfile::tempdir()?;
+    let (ca, token) = (folder.path().join("ca.crt"), folder.path().join("token"));
+    let bundle = cluster.api::<ConfigMap>(SYSTEM).get("penstock-ca").await?.data.unwrap_or_default();
+    fs::write(&ca, bundle.get("ca.crt").context("no ca.crt")?)?;
+    let service = cluster.api::<Service>(SYSTEM).get("penstock-operator").await?;
+    let ip = service.spec.and_then(|it| it.cluster_ip).context("no ClusterIP")?;
+    let name = format!("penstock-operator.{SYSTEM}.svc");
+    let operator = Operator { url: format!("https://{ip}:9443"), name, ca };
+    let stolen = fs::read_to_string(HostProcess::of(own)?.path("/var/run/penstock/token/token"))?;
+    let create = |arguments: &[&str]| cluster.kubectl([&["create", "token", "-n", SYSTEM], arguments].concat());
+    // A pod's token for another pod; one of the hosts' account that is bound to no pod; one of another account; one that
+    // was made for the API server; none.
+    for (what, text, why) in [
+        ("another pod's", stolen, "cannot speak for"),
+        ("no pod's", create(&["penstock-host", "--audience=penstock-operator"])?, "not bound to a pod"),
+        ("another account's", create(&["penstock-operator", "--audience=penstock-operator"])?, "and hosts are"),
+        ("for the API server", create(&["penstock-host"])?, "audience"),
+        ("none", "nonsense".to_owned(), "token"),
+    ] {
+        fs::write(&token, text.trim())?;
+        let host = operator.connect(&other.name_any(), &token, None)?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        // Whoever does not lead sends it on or away; the leader says why not.
+        let refused = loop {
+            ticks.tick().await;
+            ensure!(!host.connected(), "with a token that is {what} somebody speaks for {}", other.name_any());
+            let trouble = host.trouble().unwrap_or_default();
+            if trouble.contains("Unauthenticated") || trouble.contains("PermissionDenied") {
+                break trouble;
+            }
+            ensure!(Instant::now() < deadline, "{what}: {trouble}");
+        };
+        println!("token {what}: {refused}");
+        ensure!(refused.contains(why), "{what}: {refused}");
     }
     Ok(())
 }

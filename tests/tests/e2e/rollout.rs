@@ -81,6 +81,45 @@ async fn rolling_update_and_back() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: tests/e2e.sh"]
+async fn undo_takes_the_revision_before() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let mut scene = Scene::start(&cluster, "undo", Template::kitchen(3)).await?;
+    let penstock = |arguments: &[&str]| -> Result<String> {
+        let mut command = std::process::Command::new(penstock_tests::dev::binary()?);
+        let output = command.args(["rollout", "-n", "e2e-undo"]).args(arguments).output()?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        anyhow::ensure!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        Ok(text(&output.stdout))
+    };
+    let alone = penstock(&["undo", "wd/app"]).unwrap_err().to_string();
+    anyhow::ensure!(alone.contains("app has no revision before this one"), "{alone}");
+    let template = scene.template().clone().component("kitchen-p3");
+    *scene.template() = template;
+    scene.apply()?;
+    scene.settled().await?;
+    let mut load = scene.load()?;
+    load.answered_by("kitchen-p3", 50).await?;
+    load.mark("undo");
+    let said = penstock(&["undo", "wd/app"])?;
+    anyhow::ensure!(said.ends_with("app rolled back to revision 1\n"), "{said}");
+    let said = penstock(&["status", "app", "--timeout", "2m"])?;
+    anyhow::ensure!(said.contains("successfully rolled out: 3 of 3 replicas"), "{said}");
+    load.answered_by("kitchen-p2", 50).await?;
+    let counted = load.finish().await?;
+    counted.clean()?;
+    // The first revision has come back as the third, as with Deployments.
+    let history = penstock(&["history", "wd/app"])?;
+    println!("undo: {}\n{history}", counted.line());
+    let rows: Vec<Vec<&str>> = history.lines().map(|it| it.split_whitespace().collect()).collect();
+    anyhow::ensure!(rows.len() == 3 && rows[1][0] == "2" && rows[2][0] == "3" && rows[2][2] == "3", "{history}");
+    anyhow::ensure!(rows[1][3].contains("kitchen-p3") && rows[2][3].contains("kitchen-p2"), "{history}");
+    let missing = penstock(&["undo", "wd/app", "--to-revision", "1"]).unwrap_err().to_string();
+    anyhow::ensure!(missing.contains("app has no revision 1; it has 2, 3"), "{missing}");
+    scene.end()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: tests/e2e.sh"]
 async fn an_update_that_cannot_start() -> Result<()> {
     let cluster = Cluster::connect().await?;
     let mut scene = Scene::start(&cluster, "broken", Template::kitchen(3)).await?;

@@ -12,6 +12,7 @@ mod fleet;
 mod host;
 mod lead;
 mod objects;
+mod route;
 mod service;
 mod statuses;
 mod store;

@@ -66,6 +66,7 @@ pub use self::{
     },
     finding::{Finding, Severity},
     host::{HostAddress, HostId, HostState, HostView},
+    http_route::route_parents,
     objects::{Name, Objects},
     options::{Options, ServicePort},
     placement::{Held, Placement, Spread},

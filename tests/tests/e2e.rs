@@ -13,6 +13,8 @@ mod latency;
 mod manifests;
 #[path = "e2e/rollout.rs"]
 mod rollout;
+#[path = "e2e/routes.rs"]
+mod routes;
 #[path = "e2e/services.rs"]
 mod services;
 

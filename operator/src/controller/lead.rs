@@ -74,6 +74,7 @@ pub(super) struct Marks {
     hosts: BTreeSet<HostId>,
     unit_statuses: BTreeSet<Name>,
     host_statuses: BTreeSet<HostId>,
+    route_statuses: BTreeSet<Name>,
 }
 
 /// Something to be looked at later.
@@ -122,6 +123,10 @@ impl Lead {
         let pods: Vec<_> = cx.stores.pods.iter().map(|(name, _)| name.clone()).collect();
         for pod in pods {
             this.pod_changed(cx, &pod);
+        }
+        let routes: Vec<_> = cx.stores.routes.iter().map(|(name, it)| (name.clone(), it.clone())).collect();
+        for (name, route) in routes {
+            this.route_changed(cx, &name, None, Some(&route));
         }
         let names: Vec<Name> = cx.stores.deployments.iter().map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -193,6 +198,11 @@ impl Lead {
             News::Secret(it) => self.source_changed(cx, &Source::Secret(it.name)),
             News::Pod(it) => self.pod_changed(cx, &it.name),
             News::Node(it) => self.node_changed(cx, &it.name.name),
+            News::Route(it) => match (&it.old, &it.new) {
+                // A status was written.
+                (Some(old), Some(new)) if old.spec == new.spec => self.mark_route_status(&it.name),
+                (old, new) => self.route_changed(cx, &it.name, old.as_ref(), new.as_ref()),
+            },
         }
     }
 
@@ -274,8 +284,19 @@ impl Lead {
             self.host_status(cx, &host);
             budget -= 1;
         }
+        while budget > 0
+            && quiet
+            && self.gathered
+            && let Some(route) = self.marks.route_statuses.pop_first()
+        {
+            self.route_status(cx, &route);
+            budget -= 1;
+        }
         quiet
-            && (!self.gathered || self.marks.units.is_empty() && self.marks.unit_statuses.is_empty())
+            && (!self.gathered
+                || self.marks.units.is_empty()
+                    && self.marks.unit_statuses.is_empty()
+                    && self.marks.route_statuses.is_empty())
             && self.marks.services.is_empty()
             && self.marks.hosts.is_empty()
             && self.marks.host_statuses.is_empty()
@@ -350,6 +371,10 @@ impl Lead {
         self.marks.host_statuses.insert(host.clone());
     }
 
+    pub(super) fn mark_route_status(&mut self, name: &Name) {
+        self.marks.route_statuses.insert(name.clone());
+    }
+
     pub(super) fn wake(&mut self, at: Instant, wake: Wake) {
         self.timers.insert((at, wake));
     }
@@ -378,6 +403,7 @@ impl Lead {
             match kind.as_str() {
                 "WorkloadDeployment" | "Workload" => self.mark_status(&Name::new(namespace, name)),
                 "Service" => self.mark_service(&Name::new(namespace, name)),
+                "HTTPRoute" => self.mark_route_status(&Name::new(namespace, name)),
                 _ => {}
             }
         }
@@ -388,7 +414,8 @@ impl Lead {
             + self.marks.services.len()
             + self.marks.hosts.len()
             + self.marks.unit_statuses.len()
-            + self.marks.host_statuses.len();
+            + self.marks.host_statuses.len()
+            + self.marks.route_statuses.len();
         let gauge = metrics.waiting.get_or_create(&"object".into()).clone();
         gauge.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }

@@ -50,7 +50,10 @@ impl Lead {
     /// A Service is another now, or another number of deployments name it.
     pub(super) fn service_changed(&mut self, cx: &mut Context<'_>, name: &Name) {
         let service = cx.stores.services.get(name).filter(|it| it.metadata.deletion_timestamp.is_none());
-        let named = self.by_service.contains_key(name);
+        // One that Kubernetes or a mesh looks after is left alone, whatever routes it has.
+        let selects =
+            service.and_then(|it| it.spec.as_ref()?.selector.as_ref()).is_some_and(|selector| !selector.is_empty());
+        let named = self.by_service.contains_key(name) || !selects && self.tables.is_routed_here(name);
         let affected = match service.filter(|_| named) {
             Some(service) => {
                 let names = port_names(service);

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Node, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use penstock_api::{Host, Workload, WorkloadDeployment, WorkloadReplicaSet};
+use penstock_api::{Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet};
 
 use super::{
     objects::controller_of,
@@ -35,6 +35,7 @@ pub(crate) struct Stores {
     pub(crate) secrets: Store<Secret>,
     pub(crate) pods: Store<Pod>,
     pub(crate) nodes: Store<Node>,
+    pub(crate) routes: Store<HttpRoute>,
     /// Names of ReplicaSets by the deployment that owns them.
     sets: HashMap<Name, BTreeSet<Name>>,
 }
@@ -52,6 +53,7 @@ pub(crate) enum News {
     Secret(Changed<Secret>),
     Pod(Changed<Pod>),
     Node(Changed<Node>),
+    Route(Changed<HttpRoute>),
 }
 
 impl Stores {
@@ -68,6 +70,7 @@ impl Stores {
             secrets: Store::new(watched),
             pods: Store::new(&own),
             nodes: Store::new(&[None]),
+            routes: Store::new(watched),
             sets: HashMap::new(),
         }
     }
@@ -84,6 +87,7 @@ impl Stores {
             && self.secrets.is_synced()
             && self.pods.is_synced()
             && self.nodes.is_synced()
+            && self.routes.is_synced()
     }
 
     /// Takes in what a watch says.
@@ -103,6 +107,7 @@ impl Stores {
             Change::Secret(scope, event) => news(self.secrets.watched(&scope, event), News::Secret),
             Change::Pod(scope, event) => news(self.pods.watched(&scope, event), News::Pod),
             Change::Node(scope, event) => news(self.nodes.watched(&scope, event), News::Node),
+            Change::Route(scope, event) => news(self.routes.watched(&scope, event), News::Route),
         }
     }
 
@@ -119,6 +124,7 @@ impl Stores {
             Written::Host(it) => self.hosts.written(it).map(News::Host),
             Written::Slice(it) => self.slices.written(it).map(News::Slice),
             Written::Service(it) => self.services.written(it).map(News::Service),
+            Written::Route(it) => self.routes.written(it).map(News::Route),
             Written::Event => None,
         }
     }
@@ -133,7 +139,7 @@ impl Stores {
             }
             Kind::Workload => self.workloads.forget(name).map(News::Workload),
             Kind::Slice => self.slices.forget(name).map(News::Slice),
-            Kind::Deployment | Kind::Host | Kind::Service | Kind::Event => None,
+            Kind::Deployment | Kind::Host | Kind::Service | Kind::Route | Kind::Event => None,
         }
     }
 
@@ -169,6 +175,7 @@ impl Stores {
         count("Workload", self.workloads.len());
         count("Host", self.hosts.len());
         count("Service", self.services.len());
+        count("HTTPRoute", self.routes.len());
         count("EndpointSlice", self.slices.len());
         count("ConfigMap", self.config_maps.len());
         count("Secret", self.secrets.len());

@@ -9,6 +9,7 @@ use k8s_openapi::{
         core::v1::{ConfigMap, Node, NodeSpec, NodeStatus, Pod, PodSpec, PodStatus, Secret, Service, ServiceStatus},
         discovery::v1::EndpointSlice,
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -17,7 +18,8 @@ use kube::{
         watcher::{self, Config, Event, watcher},
     },
 };
-use penstock_api::{Host, Workload, WorkloadDeployment, WorkloadReplicaSet, labels};
+use penstock_api::{Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet, labels};
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -51,6 +53,7 @@ pub(crate) enum Change {
     Secret(Scope, Event<Secret>),
     Pod(Scope, Event<Pod>),
     Node(Scope, Event<Node>),
+    Route(Scope, Event<HttpRoute>),
 }
 
 /// Where is watched.
@@ -97,6 +100,7 @@ pub(crate) fn all(client: &Client, scopes: &Scopes, metrics: &Metrics) -> (mpsc:
         watches.namespaced(scope, config.clone(), Change::ConfigMap, |it: &mut ConfigMap| it.binary_data = None);
         watches.namespaced(scope, config.clone().fields(SECRETS), Change::Secret, |_: &mut Secret| {});
     }
+    watches.optional(&scopes.watched, Change::Route);
     let own = scopes.own();
     watches.namespaced(&own, config.clone(), Change::Host, |_: &mut Host| {});
     let pods = format!("{}={}", labels::HOST_NAME, labels::HOST_POD_NAME);
@@ -166,34 +170,63 @@ impl Watches<'_> {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Default,
     {
-        let kind = kind_of::<K>();
-        let sender = self.sender.clone();
-        let (seen, errors) = (counter(&self.metrics.watched, &kind), counter(&self.metrics.watch_errors, &kind));
+        let feed = Feed::new(self.sender.clone(), self.metrics, wrap, slim);
+        self.tasks.spawn(feed.follow(api, scope, config));
+    }
+
+    /// A kind whose definition may be missing, now or later. While it is, there are none.
+    fn optional<K>(&mut self, scopes: &[Scope], wrap: fn(Scope, Event<K>) -> Change)
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Default,
+    {
+        let (client, scopes) = (self.client.clone(), scopes.to_vec());
+        let feed = Feed::new(self.sender.clone(), self.metrics, wrap, |_: &mut K| {});
         self.tasks.spawn(async move {
-            let mut events = std::pin::pin!(watcher(api, config).backoff(Backoff::default()));
-            let mut failing = false;
+            let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+            let dynamic = K::DynamicType::default();
+            let name = format!("{}.{}", K::plural(&dynamic), K::group(&dynamic));
+            let only = Config::default().fields(&format!("metadata.name={name}"));
+            let mut events = std::pin::pin!(watcher(definitions, only).backoff(Backoff::default()));
+            let serves = |it: &CustomResourceDefinition| serves(it, &K::version(&dynamic));
+            let mut told: Option<bool> = None;
+            let mut listed = false;
+            let mut watches = JoinSet::new();
             while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => {
-                        seen.inc();
-                        if failing {
-                            tracing::info!(%kind, "the watch goes on");
-                            failing = false;
-                        }
-                        let event = event.modify(|it| {
-                            it.managed_fields_mut().clear();
-                            slim(it);
-                        });
-                        if sender.send(wrap(scope.clone(), event)).await.is_err() {
-                            return;
-                        }
+                let there = match event {
+                    Ok(Event::Init) => {
+                        listed = false;
+                        continue;
                     }
-                    Err(error) => {
-                        errors.inc();
-                        if !failing {
-                            tracing::warn!(%kind, error = %explain(&error), "a watch failed, it is tried again");
-                        }
-                        failing = true;
+                    Ok(Event::InitApply(it)) => {
+                        listed = serves(&it);
+                        continue;
+                    }
+                    Ok(Event::InitDone) => listed,
+                    Ok(Event::Apply(it)) => serves(&it),
+                    Ok(Event::Delete(_)) => false,
+                    // Whoever may not look goes without.
+                    Err(error) if told.is_none() && is_forbidden(&error) => {
+                        tracing::warn!(definition = name, %error, "it may not be read, so such objects are not followed");
+                        false
+                    }
+                    Err(_) => continue,
+                };
+                if told == Some(there) {
+                    continue;
+                }
+                told = Some(there);
+                watches.shutdown().await;
+                tracing::info!(definition = name, there, "a definition that may be missing");
+                for scope in &scopes {
+                    if there {
+                        let api = match scope {
+                            Some(namespace) => Api::namespaced(client.clone(), namespace),
+                            None => Api::all(client.clone()),
+                        };
+                        watches.spawn(feed.clone().follow(api, scope.clone(), Config::default()));
+                    } else if !(feed.send(scope, Event::Init).await && feed.send(scope, Event::InitDone).await) {
+                        return;
                     }
                 }
             }
@@ -201,19 +234,94 @@ impl Watches<'_> {
     }
 }
 
-/// The kind's name.
-fn kind_of<K: Resource>() -> Arc<str>
-where
-    K::DynamicType: Default,
-{
-    K::kind(&K::DynamicType::default()).into()
+/// Whether objects of this version can be asked for.
+fn serves(definition: &CustomResourceDefinition, version: &str) -> bool {
+    let established = definition.status.iter().flat_map(|it| it.conditions.iter().flatten());
+    definition.metadata.deletion_timestamp.is_none()
+        && definition.spec.versions.iter().any(|it| it.name == version && it.served)
+        && established.into_iter().any(|it| it.type_ == "Established" && it.status == "True")
 }
 
-fn counter(
-    family: &prometheus_client::metrics::family::Family<KindLabels, prometheus_client::metrics::counter::Counter>,
-    kind: &str,
-) -> prometheus_client::metrics::counter::Counter {
-    family.get_or_create(&KindLabels { kind: kind.to_owned() }).clone()
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
+}
+
+/// Where what is watched goes.
+struct Feed<K> {
+    kind: Arc<str>,
+    sender: mpsc::Sender<Change>,
+    seen: Counter,
+    errors: Counter,
+    wrap: fn(Scope, Event<K>) -> Change,
+    slim: fn(&mut K),
+}
+
+impl<K> Clone for Feed<K> {
+    fn clone(&self) -> Self {
+        Self {
+            kind: self.kind.clone(),
+            sender: self.sender.clone(),
+            seen: self.seen.clone(),
+            errors: self.errors.clone(),
+            wrap: self.wrap,
+            slim: self.slim,
+        }
+    }
+}
+
+impl<K> Feed<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Default,
+{
+    fn new(
+        sender: mpsc::Sender<Change>,
+        metrics: &Metrics,
+        wrap: fn(Scope, Event<K>) -> Change,
+        slim: fn(&mut K),
+    ) -> Self {
+        let kind: Arc<str> = K::kind(&K::DynamicType::default()).into();
+        let counter =
+            |family: &Family<KindLabels, Counter>| family.get_or_create(&KindLabels { kind: kind.to_string() }).clone();
+        let (seen, errors) = (counter(&metrics.watched), counter(&metrics.watch_errors));
+        Self { kind, sender, seen, errors, wrap, slim }
+    }
+
+    /// Whether somebody still reads.
+    async fn send(&self, scope: &Scope, event: Event<K>) -> bool {
+        self.sender.send((self.wrap)(scope.clone(), event)).await.is_ok()
+    }
+
+    async fn follow(self, api: Api<K>, scope: Scope, config: Config) {
+        let kind = &self.kind;
+        let mut events = std::pin::pin!(watcher(api, config).backoff(Backoff::default()));
+        let mut failing = false;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    self.seen.inc();
+                    if failing {
+                        tracing::info!(%kind, "the watch goes on");
+                        failing = false;
+                    }
+                    let event = event.modify(|it| {
+                        it.managed_fields_mut().clear();
+                        (self.slim)(it);
+                    });
+                    if !self.send(&scope, event).await {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    self.errors.inc();
+                    if !failing {
+                        tracing::warn!(%kind, error = %explain(&error), "a watch failed, it is tried again");
+                    }
+                    failing = true;
+                }
+            }
+        }
+    }
 }
 
 fn explain(error: &watcher::Error) -> String {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, header::CONTENT_TYPE};
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{Client, Resource, ResourceExt};
-use penstock_api::{Host, Workload, WorkloadDeployment, WorkloadReplicaSet};
+use penstock_api::{Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet};
 use serde::de::DeserializeOwned;
 use tokio::{
     task::JoinSet,
@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Slice,
     /// Its status only.
     Service,
+    /// Its status only.
+    Route,
     Event,
 }
 
@@ -67,6 +69,7 @@ pub(crate) enum Written {
     Host(Host),
     Slice(EndpointSlice),
     Service(Service),
+    Route(HttpRoute),
     /// An Event: nobody reads them.
     Event,
 }
@@ -317,6 +320,7 @@ impl Kind {
             Self::Host => "Host",
             Self::Slice => "EndpointSlice",
             Self::Service => "Service",
+            Self::Route => "HTTPRoute",
             Self::Event => "Event",
         }
     }
@@ -330,6 +334,7 @@ impl Kind {
             Self::Host => Host::url_path(&(), namespace),
             Self::Slice => EndpointSlice::url_path(&(), namespace),
             Self::Service => Service::url_path(&(), namespace),
+            Self::Route => HttpRoute::url_path(&(), namespace),
             Self::Event => k8s_openapi::api::events::v1::Event::url_path(&(), namespace),
         }
     }
@@ -407,6 +412,7 @@ async fn send(client: &Client, key: &Key, action: Action) -> Result<Option<Writt
         Kind::Host => Written::Host(typed(client, request).await?),
         Kind::Slice => Written::Slice(typed(client, request).await?),
         Kind::Service => Written::Service(typed(client, request).await?),
+        Kind::Route => Written::Route(typed(client, request).await?),
         Kind::Event => {
             client.request_text(request).await?;
             Written::Event

@@ -16,6 +16,8 @@ use super::{Finding, Findings, Name, ServicePort, convert, unit};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attached {
     pub(super) object: ObjectKey,
+    /// Whether one of its backends is of Penstock's kinds. Routes of other meshes are left alone.
+    pub(super) ours: bool,
     /// Those that are Services of its own namespace, with their places in the route.
     pub(super) parents: Vec<(usize, ParentReference)>,
     pub(super) route: Route,
@@ -37,6 +39,16 @@ impl Attached {
         let fits = |parent: &ParentReference| parent.name == port.service.name && is_port(parent, port);
         self.object.namespace == port.service.namespace && self.parents.iter().any(|(_, it)| fits(it))
     }
+}
+
+/// The Services that a route names as parents.
+pub fn route_parents<'a>(name: &'a Name, route: &'a HttpRoute) -> impl Iterator<Item = Name> + 'a {
+    let own = |it: &&ParentReference| {
+        it.kind == "Service"
+            && matches!(&*it.group, "" | "core")
+            && it.namespace.as_ref().is_none_or(|it| *it == name.namespace)
+    };
+    route.spec.parent_refs.iter().filter(own).map(|it| Name::new(&name.namespace, &it.name))
 }
 
 /// Whether a reference to the port's Service means this port.
@@ -75,8 +87,10 @@ pub(super) fn attach(name: &Name, route: &HttpRoute, known: &dyn Fn(&str) -> boo
         route.spec.rules.iter().flat_map(|it| &it.backend_refs).map(|it| format!("{}/{}", name.namespace, it.name));
     let missing = named.filter(|it| !known(it)).collect();
     let parents = parents(route, &object, findings);
+    let mut refs = route.spec.rules.iter().flat_map(|it| &it.backend_refs);
+    let ours = refs.any(|it| it.group == penstock_api::GROUP);
     let route = Route { name: name.to_string(), created: unit::created(&route.metadata), hostnames, rules };
-    Attached { object, parents, route, deployments, missing, findings: std::mem::take(findings).sorted() }
+    Attached { object, ours, parents, route, deployments, missing, findings: std::mem::take(findings).sorted() }
 }
 
 /// The parents that are Services of the route's namespace.

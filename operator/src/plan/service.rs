@@ -66,7 +66,7 @@ fn check_parents(name: &Name, ports: Option<&[ServicePort]>, attached: &[&Attach
             let message = match ports {
                 Some(ports) if ports.iter().any(|it| http_route::is_port(parent, it)) => continue,
                 Some(_) => format!("Service {name} has no such port: correct `port` and `sectionName`"),
-                None => format!("there is no Service {name}: create one without a selector"),
+                None => format!("there is no Service {name} without a selector: create one"),
             };
             findings.error(&route.object, format!("spec.parentRefs[{index}]"), reasons::NO_MATCHING_PARENT, message);
         }

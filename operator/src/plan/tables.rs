@@ -130,6 +130,20 @@ impl Tables {
         affected
     }
 
+    /// Whether a route with one of Penstock's backends has this Service, which may not exist, as a parent.
+    #[must_use]
+    pub fn is_routed_here(&self, service: &Name) -> bool {
+        let mut routes = self.attached.get(service).into_iter().flatten();
+        routes.any(|it| self.routes.get(it).is_some_and(|it| it.attached.ours))
+    }
+
+    /// Whether a route is Penstock's affair: it has one of its backends, or a parent that workloads are behind.
+    #[must_use]
+    pub fn concerns(&self, route: &Name) -> bool {
+        let Some(route) = self.routes.get(route) else { return false };
+        route.attached.ours || route.attached.services().any(|it| self.behind.contains_key(&it))
+    }
+
     /// A Service's table; none if nothing is behind it. Without listeners if there is no such Service.
     #[must_use]
     pub fn service(&self, name: &Name) -> Option<&ServiceTable> {

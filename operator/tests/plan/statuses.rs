@@ -328,7 +328,7 @@ fn services_and_routes_are_told() {
     );
     let Object::HttpRoute(mut it) = objects(&yaml).remove(0) else { panic!("a route") };
     let findings = plan_all(objects(&yaml)).findings;
-    let parents = route(&it, &findings, now());
+    let parents = route(&it, Some(&findings), now());
     assert_eq!(parents.len(), 1, "a gateway speaks for itself");
     assert_eq!(parents[0].controller_name, CONTROLLER);
     assert_eq!(
@@ -340,5 +340,5 @@ fn services_and_routes_are_told() {
     others[0].controller_name = "example.com/gateway".into();
     let all: Vec<_> = others.iter().chain(&parents).cloned().collect();
     it.status = Some(penstock_api::route::HttpRouteStatus { parents: all.clone() });
-    assert_eq!(route(&it, &findings, now() + SignedDuration::from_secs(9)), all);
+    assert_eq!(route(&it, Some(&findings), now() + SignedDuration::from_secs(9)), all);
 }

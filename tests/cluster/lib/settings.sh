@@ -8,6 +8,8 @@ images=$cache/images
 
 kube_version=1.36.3
 helm_version=3.21.4
+gateway_api_version=1.6.3
+gateway_api_sum=h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=
 
 # These addresses exist only inside the network namespaces made by net.sh.
 node_net=10.89.0   # node i is $node_net.i

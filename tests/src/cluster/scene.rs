@@ -145,6 +145,27 @@ impl Scene {
         self.cluster.apply(&self.namespace, document.with_context(|| format!("no {kind}"))?).map(drop)
     }
 
+    /// Applies a deployment of its own behind no Service, for routes to name, and waits until it serves.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn beside(&self, name: &str, component: &str, replicas: u32) -> Result<()> {
+        let mut workload = Workload::new(name, &registry::image(self.cluster.root(), component)?);
+        workload.replicas = replicas;
+        if component.ends_with("-p3") {
+            workload = workload.p3();
+        }
+        let text = workload.to_string();
+        let document = text.split("---\n").find(|it| it.contains("\nkind: WorkloadDeployment\n"));
+        let lines = document.context("no WorkloadDeployment")?.lines();
+        let alone: Vec<&str> = lines.filter(|it| !it.trim_start().starts_with("kubernetes:")).collect();
+        self.cluster.apply(&self.namespace, &alone.join("\n"))?;
+        let resource = format!("wd/{name}");
+        self.cluster
+            .kubectl(["wait", "--for=condition=Ready", &resource, "-n", &self.namespace, "--timeout=120s"])
+            .map(drop)
+    }
+
     /// Learns the Service's ClusterIP, which [`Scene::address`] gives.
     ///
     /// # Errors

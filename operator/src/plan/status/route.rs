@@ -13,12 +13,14 @@ use crate::plan::Finding;
 pub const CONTROLLER: &str = "runtime.wasmcloud.dev/penstock";
 
 /// All of a route's `status.parents`: Penstock's own for each Service, and those of other controllers as they are (the list
-/// is one value to the API server). `findings` are [`crate::plan::Tables::findings`] of the route.
+/// is one value to the API server). `findings` are [`crate::plan::Tables::findings`] of the route; none: it is not Penstock's
+/// affair, see [`crate::plan::Tables::concerns`].
 #[must_use]
-pub fn route(route: &HttpRoute, findings: &[Finding], now: Timestamp) -> Vec<RouteParentStatus> {
+pub fn route(route: &HttpRoute, findings: Option<&[Finding]>, now: Timestamp) -> Vec<RouteParentStatus> {
     let previous = route.status.as_ref().map(|it| it.parents.as_slice()).unwrap_or_default();
     let mut parents: Vec<RouteParentStatus> =
         previous.iter().filter(|it| it.controller_name != CONTROLLER).cloned().collect();
+    let Some(findings) = findings else { return parents };
     let is_service = |it: &ParentReference| it.kind == "Service" && matches!(&*it.group, "" | "core");
     let own = route.spec.parent_refs.iter().enumerate().filter(|(_, it)| is_service(it));
     for (index, parent_ref) in own {

@@ -71,6 +71,17 @@ pub(crate) struct Settings {
     pub(crate) writers: usize,
 }
 
+// === impl Settings ===
+
+impl Settings {
+    /// How long a host serves on after its endpoint says `terminating`. Longer than an endpoint that comes is waited for:
+    /// kube-proxy writes its rules at most once a second, and then takes its time to do so. Who looks a moment too early at an
+    /// endpoint that comes waits; who comes a moment too late to one that goes is refused.
+    pub(crate) fn departure_delay(&self) -> Duration {
+        self.propagation_delay * 3
+    }
+}
+
 /// What the deciding task holds.
 struct World {
     settings: Arc<Settings>,

@@ -205,6 +205,12 @@ impl Running {
         self.metrics.0.trouble().map(|it| it.to_string())
     }
 
+    /// How often it has tried to connect.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.metrics.0.attempts()
+    }
+
     /// Waits until it is given a snapshot that `pick` accepts.
     ///
     /// # Errors

@@ -242,6 +242,20 @@ async fn a_follower_sends_hosts_to_the_leader() {
 }
 
 #[tokio::test]
+async fn the_way_to_the_leader_is_told_once() {
+    let names: Vec<String> = (0..40).map(|number| format!("host-{number}")).collect();
+    let files = Files::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let leader = Server::start(&files).await;
+    let follower = Server::start(&files).await;
+    follower.hosts.set_leader(Leader::At(leader.address.to_string()));
+    let hosts: Vec<_> = names.iter().map(|name| follower.connect(&files, name)).collect();
+    support::until(|| leader.hosts.connected() == hosts.len()).await;
+    for host in &hosts {
+        assert_eq!(host.attempts(), 2, "the follower's word came through: {:?}", host.trouble());
+    }
+}
+
+#[tokio::test]
 async fn a_snapshot_as_large_as_they_come() {
     let files = Files::new(&["host-a"]);
     let mut server = Server::start(&files).await;

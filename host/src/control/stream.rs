@@ -87,6 +87,8 @@ impl Stream<'_> {
         let mut clock = tokio::time::interval(LOAD);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut news, mut load) = (true, false);
+        // An operator that sends this host elsewhere takes no more reports; its last word may still be on the way.
+        let mut listens = true;
         loop {
             tokio::select! {
                 said = self.downward.message() => match said {
@@ -106,8 +108,11 @@ impl Stream<'_> {
                     Err(_) => return End::Failed("the host is gone".to_owned()),
                 },
                 _ = clock.tick(), if !load => load = true,
-                place = self.upward.reserve(), if news || load => {
-                    let Ok(place) = place else { return End::Failed("the operator takes no more reports".to_owned()) };
+                place = self.upward.reserve(), if listens && (news || load) => {
+                    let Ok(place) = place else {
+                        listens = false;
+                        continue;
+                    };
                     let status = self.status.borrow_and_update();
                     // States before numbers: somebody waits for them.
                     let message = if std::mem::take(&mut news) {

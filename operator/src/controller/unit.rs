@@ -667,7 +667,7 @@ impl Lead {
             host_lost: self.fleet.state(&share.1) == HostState::Lost
                 || host.given_up(cx.instant, self.began(), self.settings.host_grace),
         };
-        Some(drain::next(cx.now, self.settings.propagation_delay, record.leaving, &facts))
+        Some(drain::next(cx.now, self.settings.departure_delay(), record.leaving, &facts))
     }
 
     fn set_leaving(&mut self, cx: &mut Context<'_>, name: &Name, share: &(String, HostId), next: Leaving) {

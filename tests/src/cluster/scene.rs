@@ -100,7 +100,22 @@ impl Scene {
         scene.apply()?;
         scene.settled().await?;
         scene.find_address().await?;
+        scene.connects().await?;
         Ok(scene)
+    }
+
+    /// Programmed is true, and the Service leads somewhere. What the propagation delay is for may take kube-proxy a little
+    /// longer on a busy machine: a second more is not a failure of what is tested here.
+    async fn connects(&self) -> Result<()> {
+        let address = self.address()?;
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            match tokio::net::TcpStream::connect(address).await {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => bail!("{address} a second after Programmed=True: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
     }
 
     /// Only the namespace.

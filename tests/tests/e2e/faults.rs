@@ -7,8 +7,9 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     coordination::v1::Lease,
     core::v1::{Node, Pod, Service},
+    discovery::v1::EndpointSlice,
 };
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt as _, api::PostParams};
 use penstock_tests::cluster::{Cluster, HostProcess, PATIENCE, SYSTEM, Scene, Template};
 
 use super::hosts;
@@ -147,21 +148,32 @@ async fn the_api_server_is_down() -> Result<()> {
 }
 
 /// Waits until kube-proxy follows the API server again, for which its client may take half a minute: until then a new Service
-/// leads nowhere. One without endpoints is refused as soon as kube-proxy knows it.
+/// leads nowhere. It watches Services and EndpointSlices, each on its own: what shows that it has both is a new Service that
+/// answers, here with the API server behind it.
 async fn proxied(cluster: &Cluster) -> Result<()> {
     let name = "kube-proxy-follows";
-    cluster.kubectl(["create", "service", "clusterip", name, "--tcp=80", "-n", "default"])?;
-    let service = cluster.api::<Service>("default").get(name).await?;
+    let api_server = cluster.api::<EndpointSlice>("default").get("kubernetes").await?;
+    let service = serde_json::json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": [{"name": "https", "port": 443}]},
+    });
+    let slice = serde_json::json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": api_server.address_type,
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
+        "ports": api_server.ports, "endpoints": api_server.endpoints,
+    });
+    let service: Service =
+        cluster.api("default").create(&PostParams::default(), &serde_json::from_value(service)?).await?;
+    cluster.api::<EndpointSlice>("default").create(&PostParams::default(), &serde_json::from_value(slice)?).await?;
     let ip = service.spec.and_then(|it| it.cluster_ip).context("no ClusterIP")?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let connect = tokio::net::TcpStream::connect((ip.as_str(), 80));
+        let connect = tokio::net::TcpStream::connect((ip.as_str(), 443));
         match tokio::time::timeout(Duration::from_millis(500), connect).await {
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => break,
+            Ok(Ok(_)) => break,
             other => ensure!(Instant::now() < deadline, "kube-proxy does not know a new Service: {other:?}"),
         }
     }
-    cluster.kubectl(["delete", "service", name, "-n", "default"])?;
+    cluster.kubectl(["delete", "service,endpointslice", name, "-n", "default"])?;
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
 use ::http::{HeaderName, Request};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use penstock_api::{HttpRoute, route::RouteParentStatus};
 use penstock_tests::{

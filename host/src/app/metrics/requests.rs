@@ -58,6 +58,12 @@ impl Metrics {
         self.connected.load(Relaxed)
     }
 
+    /// How often opening it was tried.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        self.attempts.load(Relaxed)
+    }
+
     /// Why it is not, in a sentence, if that is known.
     #[must_use]
     pub fn trouble(&self) -> Option<Arc<String>> {

@@ -1,7 +1,12 @@
 //! The components of tests and examples, in the registry that runs in the cluster. Hosts fetch them by its DNS name, over
 //! the cluster's network, as they would from any registry.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -9,8 +14,9 @@ use http::{Method, Request, header};
 use http_body_util::Full;
 use k8s_openapi::api::core::v1::Service;
 use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
 
-use super::Cluster;
+use super::{Cluster, PATIENCE};
 use crate::http::send;
 
 /// What manifests write in front of a component's name.
@@ -19,6 +25,7 @@ pub(super) const PREFIX: &str = "registry.registry.svc.cluster.local:5000";
 /// Pushes whatever is not there yet. The tag is the content's hash, so that a changed component is another image.
 pub(super) async fn fill(cluster: &Cluster) -> Result<()> {
     let address = address(cluster).await?;
+    answers(address).await?;
     for folder in ["tests/guests/components", "examples/quickstart/components"] {
         let folder = cluster.root().join(folder);
         for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
@@ -39,6 +46,17 @@ pub(super) fn image(root: &Path, name: &str) -> Result<String> {
         }
     }
     anyhow::bail!("there is no component {name}.wasm in tests/guests/components or examples/quickstart/components")
+}
+
+/// Waits until it can be reached. After an outage of the API server, nodes and all that runs on them count as not ready until
+/// somebody has heard of them again, and a Service without ready endpoints is refused.
+async fn answers(address: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = TcpStream::connect(address).await {
+        ensure!(Instant::now() < deadline, "the registry at {address} cannot be reached: {error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 async fn address(cluster: &Cluster) -> Result<SocketAddr> {

@@ -189,7 +189,9 @@ impl<'c> Outage<'c> {
     async fn end(mut self) -> Result<()> {
         self.1 = false;
         self.release()?;
-        proxied(self.0).await
+        proxied(self.0).await?;
+        self.0.kubectl(["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s"])?;
+        Ok(())
     }
 
     fn release(&self) -> Result<()> {

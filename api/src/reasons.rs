@@ -44,6 +44,8 @@ pub const COMPONENT_NOT_FOUND: &str = "ComponentNotFound";
 pub const VOLUME_NOT_FOUND: &str = "VolumeNotFound";
 /// A field that is read but that nothing acts on yet.
 pub const NOT_SUPPORTED: &str = "NotSupported";
+/// A certificate that is missing or cannot be used (Gateway API's reason).
+pub const INVALID_CERTIFICATE_REF: &str = "InvalidCertificateRef";
 /// Every reference is resolved.
 pub const RESOLVED: &str = "Resolved";
 /// A host is selected.

@@ -168,6 +168,33 @@ pub struct Listener {
     pub address: String,
     /// What this listener routes, in no particular order: precedence is by rule, not by place.
     pub routes: Vec<Route>,
+    /// Certificates and what else TLS needs; none: the port speaks plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
+}
+
+/// TLS of a listener. Holds keys: never printed, and kept in memory only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListenerTls {
+    /// The first one is for clients that name no host, or one that no certificate is for. None: nobody can connect.
+    pub certificates: Vec<ListenerCertificate>,
+    /// The authorities of clients' certificates (PEM); none: clients are not asked.
+    pub client_authorities: Option<String>,
+    /// Whether a client without a certificate is turned away.
+    pub clients_required: bool,
+}
+
+/// A certificate with its key.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListenerCertificate {
+    /// `namespace/name` of the Secret that it is from.
+    pub name: String,
+    /// PEM: the server's own certificate first.
+    pub chain: String,
+    /// PEM.
+    pub key: String,
 }
 
 /// One route with all its rules, in the shape of Gateway API's HTTPRoute.
@@ -225,6 +252,12 @@ impl fmt::Debug for Component {
             .field("environment", &self.environment.keys())
             .field("config", &self.config.keys())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ListenerCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerCertificate").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@ mod metrics;
 mod reconcile;
 mod status;
 mod tables;
+mod tls;
 
 use std::{
     io,
@@ -24,7 +25,7 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
 pub use metrics::Metrics;
-pub use status::{HostStatus, ListenerStatus, ShareState, ShareStatus};
+pub use status::{CertificateStatus, HostStatus, ListenerStatus, ShareState, ShareStatus, TlsStatus};
 
 use crate::{
     engine::{

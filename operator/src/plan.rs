@@ -50,6 +50,7 @@ mod shared;
 mod snapshot;
 pub mod status;
 mod tables;
+pub mod tls;
 mod unit;
 mod values;
 mod workload;
@@ -122,7 +123,8 @@ pub fn plan(objects: &Objects, options: &Options<'_>) -> Plan {
         dirty.extend(tables.put_deployment(&unit.name(), Some(&Arc::new(routing)), &mut affected));
     }
     for (name, it) in &objects.services {
-        tables.put_service(name, Some(it.clone()), options.service_address);
+        let tls = tls::resolve(name, it, objects, None);
+        tables.put_service(name, Some((it.clone(), tls)), options.service_address);
     }
     for (name, it) in &objects.routes {
         dirty.extend(tables.put_route(name, Some(it.clone()), &mut affected));

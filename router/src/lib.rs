@@ -11,6 +11,7 @@ pub mod observe;
 pub mod route;
 pub mod serve;
 pub mod swap;
+pub mod tls;
 
 pub use backend::{Backend, BackendFuture, CallContext};
 pub use body::{Body, BoxError};

@@ -3,10 +3,12 @@
 mod accept;
 mod config;
 mod framing;
+mod handshake;
 #[cfg(target_os = "linux")]
 mod hangup;
 mod io;
 mod keeper;
+mod stream;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -17,8 +19,12 @@ use tokio::{
 };
 
 pub use self::config::{ListenerConfig, ListenerLimits};
-pub(crate) use self::io::Io;
 use self::{accept::Acceptor, keeper::Keeper};
+pub(crate) use self::{
+    handshake::{Protocol, Secured, secure},
+    io::Io,
+    stream::Stream,
+};
 use crate::{
     drain::DrainWatch,
     observe::Observer,

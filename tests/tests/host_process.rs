@@ -210,7 +210,12 @@ fn snapshot(version: u64, front: SocketAddr) -> Snapshot {
     let backend = RouteBackend { deployment: "ns/kitchen".to_owned(), weight: 1, ..RouteBackend::default() };
     let rule = RouteRule { backends: vec![backend], ..RouteRule::default() };
     let route = Route { name: "ns/kitchen".to_owned(), rules: vec![rule], ..Route::default() };
-    let listener = Listener { name: "ns/kitchen:http".to_owned(), address: front.to_string(), routes: vec![route] };
+    let listener = Listener {
+        name: "ns/kitchen:http".to_owned(),
+        address: front.to_string(),
+        routes: vec![route],
+        ..Listener::default()
+    };
     Snapshot { version, shares: vec![share], listeners: vec![listener] }
 }
 

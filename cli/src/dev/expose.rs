@@ -129,7 +129,7 @@ mod tests {
                 rules: vec![RouteRule::default()],
                 ..Route::default()
             });
-            Listener { name: (*name).into(), address: String::new(), routes: routes.collect() }
+            Listener { name: (*name).into(), routes: routes.collect(), ..Listener::default() }
         });
         Snapshot { listeners: listeners.collect(), ..Snapshot::default() }
     }

@@ -77,6 +77,7 @@ pub(super) fn page(host: &Host) -> String {
     );
     shares(&mut page, &status);
     listeners(&mut page, &status);
+    tls(&mut page, &status);
     if let Some(metrics) = host.metrics.get() {
         metrics.forget(&status);
         control(&mut page, metrics);
@@ -120,6 +121,33 @@ fn listeners(page: &mut Page, status: &HostStatus) {
     page.family("penstock_listener_swaps_total", "counter", "Route tables that the listener has had.");
     for (name, listener) in &status.listeners {
         page.sample("penstock_listener_swaps_total", &[("listener", name.as_str())], number(listener.generation));
+    }
+}
+
+fn tls(page: &mut Page, status: &HostStatus) {
+    let all = || status.listeners.iter().filter_map(|(name, listener)| Some((name.as_str(), listener.tls.as_ref()?)));
+    page.family(
+        "penstock_tls_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "When a listener's certificate ends, in seconds since the epoch.",
+    );
+    for (listener, tls) in all() {
+        for it in &tls.certificates {
+            let labels = [("listener", listener), ("certificate", it.name.as_str())];
+            #[allow(clippy::cast_precision_loss, reason = "exact for the next 280 million years")]
+            page.sample("penstock_tls_certificate_expiry_timestamp_seconds", &labels, it.not_after as f64);
+        }
+    }
+    page.family("penstock_tls_handshakes_total", "counter", "TLS handshakes that went well.");
+    for (listener, tls) in all() {
+        page.sample("penstock_tls_handshakes_total", &[("listener", listener)], number(tls.handshakes));
+    }
+    page.family("penstock_tls_handshake_failures_total", "counter", "TLS handshakes that failed, by cause.");
+    for (listener, tls) in all() {
+        for (cause, count) in &tls.failures {
+            let labels = [("listener", listener), ("cause", cause.as_str())];
+            page.sample("penstock_tls_handshake_failures_total", &labels, number(*count));
+        }
     }
 }
 

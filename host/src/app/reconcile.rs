@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use super::{HostConfig, HostStatus, ListenerStatus, ShareState, ShareStatus, tables};
+use super::{HostConfig, HostStatus, ListenerStatus, ShareState, ShareStatus, tables, tls::Secured};
 use crate::workload::{Services, Share, StartError};
 
 /// The pause after the first failed start or bind; it doubles with each further one.
@@ -82,6 +82,8 @@ struct ListenerEntry {
     /// What the table was built from: the shares of each deployment that its routes name.
     built: Vec<(String, u32)>,
     route_errors: Vec<String>,
+    /// None: it speaks plain HTTP.
+    tls: Option<Secured>,
     bound: Result<SocketAddr, String>,
     failures: u32,
     /// When it opens although workloads behind it still start.
@@ -232,7 +234,11 @@ impl Reconciler {
             .listeners
             .iter()
             .filter(|(name, entry)| {
-                !desired.listeners.iter().any(|spec| spec.name == **name && spec.address == entry.spec.address)
+                // One that is encrypted from now on, or no longer, is another: no connection may be half of each.
+                let same = |spec: &snapshot::Listener| {
+                    spec.address == entry.spec.address && spec.tls.is_some() == entry.spec.tls.is_some()
+                };
+                !desired.listeners.iter().any(|spec| spec.name == **name && same(spec))
             })
             .map(|(name, _)| name.clone())
             .collect();
@@ -251,6 +257,13 @@ impl Reconciler {
                 let ready = |deployment: &str| this.ready(desired, deployment);
                 tables::build(&spec.routes, &ready)
             };
+            if let Some(entry) = self.listeners.get_mut(&spec.name)
+                && let (Some(secured), Some(tls)) = (&mut entry.tls, &spec.tls)
+                && entry.spec.tls.as_ref() != Some(tls)
+            {
+                secured.update(tls);
+                entry.spec.tls = Some(tls.clone());
+            }
             let known =
                 self.listeners.get(&spec.name).map(|entry| entry.spec.routes == spec.routes && entry.built == built);
             match known {
@@ -263,6 +276,13 @@ impl Reconciler {
                 }
                 None => {
                     let (table, route_errors) = table(self);
+                    let tls = match spec.tls.as_ref().map(Secured::new).transpose() {
+                        Ok(tls) => tls,
+                        Err(error) => {
+                            tracing::error!(listener = spec.name, %error, "the listener stays closed");
+                            continue;
+                        }
+                    };
                     added = true;
                     self.listeners.insert(
                         spec.name.clone(),
@@ -271,6 +291,7 @@ impl Reconciler {
                             handle: TableHandle::new(table),
                             built,
                             route_errors,
+                            tls,
                             bound: Err("not bound yet".to_owned()),
                             failures: 0,
                             opens_at: Instant::now() + OPEN_AFTER,
@@ -308,7 +329,9 @@ impl Reconciler {
                 opens_at = Some(entry.opens_at.min(opens_at.unwrap_or(entry.opens_at)));
                 continue;
             }
-            let config = ListenerConfig { name: name.as_str().into(), limits: self.config.limits.clone() };
+            let tls = entry.tls.as_ref().map(|it| it.handle.clone());
+            let config =
+                ListenerConfig { limits: self.config.limits.clone(), tls, ..ListenerConfig::new(name.as_str()) };
             let bound = match entry.spec.address.parse::<SocketAddr>() {
                 Ok(address) => Listener::bind(address, config, entry.handle.clone(), self.observer.clone())
                     .map_err(|error| format!("cannot listen on {address}: {error}")),
@@ -518,9 +541,11 @@ impl ListenerEntry {
     fn status(&self) -> ListenerStatus {
         let current = self.handle.current();
         let error = self.bound.as_ref().err().cloned();
+        let tls_error = self.tls.as_ref().and_then(|it| it.error.clone());
         ListenerStatus {
             address: self.bound.as_ref().ok().copied(),
-            errors: error.into_iter().chain(self.route_errors.iter().cloned()).collect(),
+            errors: error.into_iter().chain(tls_error).chain(self.route_errors.iter().cloned()).collect(),
+            tls: self.tls.as_ref().map(Secured::status),
             generation: current.number,
             matches: current.table.len(),
         }

@@ -91,4 +91,29 @@ pub struct ListenerStatus {
     pub generation: u64,
     /// Matches in it.
     pub matches: usize,
+    /// Its TLS, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
+}
+
+/// A listener's TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsStatus {
+    /// What is shown to clients.
+    pub certificates: Vec<CertificateStatus>,
+    /// Handshakes that went well.
+    pub handshakes: u64,
+    /// Handshakes that failed, by cause.
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// `namespace/name` of the Secret that it is from.
+    pub name: String,
+    /// When it ends, in seconds since the epoch.
+    pub not_after: i64,
 }

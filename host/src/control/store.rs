@@ -1,7 +1,7 @@
 //! The last snapshot on disk, so that a host which starts again serves before its operator can be reached.
 //!
 //! What may hold secrets does not go onto the plain disk: shares with environment variables, configuration or registry
-//! credentials are kept in a folder that lives in memory. A share's id names its content, so that the two files need not be
+//! credentials, and listeners with keys, are kept in a folder that lives in memory. A share's id names its content, so that the two files need not be
 //! of the same version to fit together.
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use penstock_api::snapshot::{Component, HostInterface, Share, Snapshot};
+use penstock_api::snapshot::{Component, HostInterface, Listener, Share, Snapshot};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
@@ -37,12 +37,17 @@ struct PlainFile {
     snapshot: Snapshot,
     /// Ids of the shares that are in the other file.
     elsewhere: Vec<String>,
+    /// Names of the listeners that are.
+    #[serde(default)]
+    listeners_elsewhere: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct SecretFile {
     form: u32,
     shares: Vec<Share>,
+    #[serde(default)]
+    listeners: Vec<Listener>,
 }
 
 impl Store {
@@ -75,12 +80,15 @@ impl Store {
             return Ok(None);
         };
         let mut snapshot = plain.snapshot;
-        if !plain.elsewhere.is_empty() {
+        if !plain.elsewhere.is_empty() || !plain.listeners_elsewhere.is_empty() {
             let secret = match &self.secrets {
                 Some(folder) => read::<SecretFile>(&folder.join(SECRET))?.filter(|it| it.form == FORM),
                 None => None,
             };
-            let mut held = secret.map(|it| it.shares).unwrap_or_default();
+            let (mut held, mut listeners) = secret.map(|it| (it.shares, it.listeners)).unwrap_or_default();
+            listeners.retain(|listener| plain.listeners_elsewhere.contains(&listener.name));
+            snapshot.listeners.append(&mut listeners);
+            snapshot.listeners.sort_by(|a, b| a.name.cmp(&b.name));
             held.retain(|share| plain.elsewhere.contains(&share.id));
             if held.len() < plain.elsewhere.len() {
                 let missing = plain.elsewhere.len() - held.len();
@@ -102,12 +110,15 @@ impl Store {
     pub fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
         let (secret, plain): (Vec<Share>, Vec<Share>) = snapshot.shares.iter().cloned().partition(may_hold_secrets);
         let elsewhere = secret.iter().map(|share| share.id.clone()).collect();
+        let (encrypted, listeners): (Vec<Listener>, Vec<Listener>) =
+            snapshot.listeners.iter().cloned().partition(|listener| listener.tls.is_some());
+        let listeners_elsewhere = encrypted.iter().map(|listener| listener.name.clone()).collect();
         // First, so that the plain file never names what is not there.
         if let Some(folder) = &self.secrets {
-            write(&folder.join(SECRET), &SecretFile { form: FORM, shares: secret })?;
+            write(&folder.join(SECRET), &SecretFile { form: FORM, shares: secret, listeners: encrypted })?;
         }
-        let snapshot = Snapshot { version: snapshot.version, shares: plain, listeners: snapshot.listeners.clone() };
-        write(&self.plain.join(PLAIN), &PlainFile { form: FORM, snapshot, elsewhere })
+        let snapshot = Snapshot { version: snapshot.version, shares: plain, listeners };
+        write(&self.plain.join(PLAIN), &PlainFile { form: FORM, snapshot, elsewhere, listeners_elsewhere })
     }
 
     /// Keeps what `snapshots` brings: the newest, when the one before is written. What could not be written is tried again.
@@ -169,6 +180,8 @@ fn in_memory(folder: &Path, mounts: &str) -> bool {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use penstock_api::snapshot::{ListenerCertificate, ListenerTls};
+
     use super::*;
 
     fn share(id: &str, secret: Option<&str>) -> Share {
@@ -193,6 +206,22 @@ mod tests {
         let plain = folder.path().join("state").join(PLAIN);
         assert!(!fs::read_to_string(&plain).unwrap().contains("hunter2"));
         assert_eq!(fs::metadata(&plain).unwrap().permissions().mode() & 0o077, 0, "for this user only");
+    }
+
+    #[test]
+    fn keys_stay_off_the_plain_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = ListenerCertificate { key: "hunter2".into(), ..ListenerCertificate::default() };
+        let tls = ListenerTls { certificates: vec![certificate], ..ListenerTls::default() };
+        let listener = |name: &str, tls| Listener { name: name.into(), tls, ..Listener::default() };
+        let listeners = vec![listener("ns/a:http", None), listener("ns/a:https", Some(tls))];
+        let snapshot = Snapshot { version: 7, listeners, ..Snapshot::default() };
+        let store = stores(folder.path());
+        store.save(&snapshot).unwrap();
+        assert!(!fs::read_to_string(folder.path().join("state").join(PLAIN)).unwrap().contains("hunter2"));
+        assert_eq!(stores(folder.path()).load().unwrap(), Some(snapshot));
+        fs::remove_dir_all(folder.path().join("secrets")).unwrap();
+        assert_eq!(stores(folder.path()).load().unwrap().unwrap().listeners.len(), 1, "never without its TLS");
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) struct Lead {
     pub(super) services: HashMap<Name, ServiceRecord>,
     /// Deployments by the ConfigMaps and Secrets that they refer to.
     pub(super) by_source: HashMap<Source, BTreeSet<Name>>,
+    /// Services by the Secrets and ConfigMaps that their certificates are from.
+    pub(super) services_by_source: HashMap<Source, BTreeSet<Name>>,
     /// Deployments by the Services that they name.
     pub(super) by_service: HashMap<Name, BTreeSet<Name>>,
     /// Whether hosts have had time to come: before that, nothing is placed.
@@ -101,6 +103,7 @@ impl Lead {
             fleet: Fleet::default(),
             services: HashMap::new(),
             by_source: HashMap::new(),
+            services_by_source: HashMap::new(),
             by_service: HashMap::new(),
             gathered: false,
             began: cx.instant,
@@ -181,7 +184,10 @@ impl Lead {
             News::Host(it) => self.host_object_changed(cx, &HostId::from(it.name.name.as_str())),
             News::Service(it) => {
                 let spec = |it: &Option<Arc<k8s_openapi::api::core::v1::Service>>| {
-                    it.as_ref().map(|it| (it.spec.clone(), it.metadata.deletion_timestamp.clone()))
+                    it.as_ref().map(|it| {
+                        let metadata = &it.metadata;
+                        (it.spec.clone(), metadata.annotations.clone(), metadata.deletion_timestamp.clone())
+                    })
                 };
                 if spec(&it.old) != spec(&it.new) {
                     self.service_changed(cx, &it.name);
@@ -210,6 +216,9 @@ impl Lead {
         for unit in self.by_source.get(source).cloned().unwrap_or_default() {
             self.refresh(cx, &unit);
             self.mark_unit(&unit);
+        }
+        for service in self.services_by_source.get(source).cloned().unwrap_or_default() {
+            self.service_changed(cx, &service);
         }
     }
 

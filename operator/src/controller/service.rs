@@ -24,6 +24,7 @@ use crate::{
         HostId, Name, ServicePort, ServiceTable,
         endpoints::{self, Endpoint, EndpointState, ReadyShare},
         status,
+        tls::{self, ServiceTls},
     },
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct ServiceRecord {
     settled: Option<Timestamp>,
     /// Listener ports by port name.
     ports: BTreeMap<String, u16>,
+    /// What TLS its listeners have.
+    tls: ServiceTls,
     /// What Events have said that still is so.
     told: BTreeSet<(String, String)>,
 }
@@ -60,17 +63,42 @@ impl Lead {
                 let ports = self.ports.allocate(name, names.iter().map(String::as_str));
                 let bind = self.settings.bind.clone();
                 let address = |it: &ServicePort| Some(format!("{bind}:{}", ports.get(&it.port_name)?));
-                let affected = self.tables.set_service(name, Some(service.clone()), &address);
+                let before = self.services.get(name).map(|it| &it.tls);
+                let tls = tls::resolve(name, service, cx.stores, before);
+                let affected = self.tables.set_service(name, Some((service.clone(), tls.clone())), &address);
+                self.set_tls(name, tls);
                 self.services.entry(name.clone()).or_default().ports = ports;
                 affected
             }
             None => {
                 self.ports.release(name);
+                self.set_tls(name, ServiceTls::default());
                 self.tables.set_service(name, None, &|_| None)
             }
         };
         self.affect(affected);
         self.mark_service(name);
+    }
+
+    /// Keeps a Service's TLS, and which Secrets and ConfigMaps it is from.
+    fn set_tls(&mut self, name: &Name, tls: ServiceTls) {
+        let record = match self.services.get_mut(name) {
+            Some(record) => record,
+            None if tls.sources.is_empty() => return,
+            None => self.services.entry(name.clone()).or_default(),
+        };
+        let before = std::mem::replace(&mut record.tls, tls);
+        for source in before.sources.difference(&record.tls.sources) {
+            if let Some(services) = self.services_by_source.get_mut(source) {
+                services.remove(name);
+                if services.is_empty() {
+                    self.services_by_source.remove(source);
+                }
+            }
+        }
+        for source in record.tls.sources.difference(&before.sources) {
+            self.services_by_source.entry(source.clone()).or_default().insert(name.clone());
+        }
     }
 
     /// A slice is another now.

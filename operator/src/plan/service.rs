@@ -10,6 +10,7 @@ use super::{
     claims::{self, Claim},
     http_route::{self, Attached},
     routes::Routing,
+    tls::ServiceTls,
     unit,
 };
 
@@ -20,6 +21,7 @@ pub(super) fn table(
     behind: &[&Routing],
     attached: &[&Attached],
     address: &dyn Fn(&ServicePort) -> Option<String>,
+    tls: &ServiceTls,
 ) -> ServiceTable {
     let mut findings = Findings::default();
     let mut table = ServiceTable::default();
@@ -29,6 +31,7 @@ pub(super) fn table(
         let wanted = !behind.is_empty() || served.iter().any(|port| attached.iter().any(|it| it.is_on(port)));
         if wanted {
             check_service(name, service, &served, &mut findings);
+            findings.extend(tls.findings.iter().cloned());
         }
         for port in served.into_iter().filter(|_| wanted) {
             let Some(address) = address(&port) else {
@@ -41,7 +44,8 @@ pub(super) fn table(
             let at = format!("Service {name}");
             claims::report_ambiguous(&claims, reasons::AMBIGUOUS_SERVICE, &at, &mut findings);
             let routes = claims.into_iter().map(|it| it.route).collect();
-            table.listeners.push(Arc::new(Listener { name: port.to_string(), address, routes }));
+            let tls = tls.of(&port.port_name).cloned();
+            table.listeners.push(Arc::new(Listener { name: port.to_string(), address, routes, tls }));
         }
     } else {
         for it in behind {

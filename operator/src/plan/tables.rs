@@ -19,6 +19,7 @@ use super::{
     http_route::{self, Attached},
     service,
     shared::{self, Concerned, Hostnames},
+    tls::ServiceTls,
 };
 
 /// What is the same for all tables.
@@ -53,6 +54,7 @@ pub struct Tables {
 struct KnownService {
     service: Arc<Service>,
     addresses: BTreeMap<String, String>,
+    tls: ServiceTls,
 }
 
 #[derive(Debug)]
@@ -108,12 +110,12 @@ impl Tables {
         affected
     }
 
-    /// A Service as it is now. `address` says where the listener of one of its ports listens (such as `[::]:20001`); none:
+    /// A Service as it is now, with its TLS ([`super::tls::resolve`]). `address` says where the listener of one of its ports listens (such as `[::]:20001`); none:
     /// no port is left. It is asked for ports of this Service only, and only here: when addresses change, call this again.
     pub fn set_service(
         &mut self,
         name: &Name,
-        service: Option<Arc<Service>>,
+        service: Option<(Arc<Service>, ServiceTls)>,
         address: &dyn Fn(&ServicePort) -> Option<String>,
     ) -> Affected {
         let mut affected = Affected::default();
@@ -186,7 +188,7 @@ impl Tables {
             routes.filter(|it| seen.insert(Arc::as_ptr(it))).map(|it| Route::clone(it)).collect();
         routes
             .sort_by(|a, b| (a.created.is_none(), a.created, &a.name).cmp(&(b.created.is_none(), b.created, &b.name)));
-        Some(Listener { name: shared::NAME.to_owned(), address, routes })
+        Some(Listener { name: shared::NAME.to_owned(), address, routes, tls: None })
     }
 
     /// All that is to be said about an object, beside [`super::Resolved::findings`]; sorted.
@@ -266,16 +268,16 @@ impl Tables {
     pub(super) fn put_service(
         &mut self,
         name: &Name,
-        service: Option<Arc<Service>>,
+        service: Option<(Arc<Service>, ServiceTls)>,
         address: &dyn Fn(&ServicePort) -> Option<String>,
     ) {
-        let Some(service) = service else {
+        let Some((service, tls)) = service else {
             self.services.remove(name);
             return;
         };
         let ports = service::served(name, &service);
         let addresses = ports.filter_map(|it| Some((it.port_name.clone(), address(&it)?))).collect();
-        self.services.insert(name.clone(), KnownService { service, addresses });
+        self.services.insert(name.clone(), KnownService { service, addresses, tls });
     }
 
     pub(super) fn put_route(
@@ -379,7 +381,11 @@ impl Tables {
             let address = |port: &ServicePort| known?.addresses.get(&port.port_name).cloned();
             let mut table = match behind.is_empty() && attached.is_empty() {
                 true => ServiceTable::default(),
-                false => service::table(&name, known.map(|it| &*it.service), &behind, &attached, &address),
+                false => {
+                    let none = ServiceTls::default();
+                    let tls = known.map_or(&none, |it| &it.tls);
+                    service::table(&name, known.map(|it| &*it.service), &behind, &attached, &address, tls)
+                }
             };
             let before = self.tables.remove(&name).unwrap_or_default();
             // What is as it was is not kept twice.

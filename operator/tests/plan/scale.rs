@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use penstock_api::{manifest::Object, snapshot::Snapshot};
 use penstock_operator::plan::{
     DeploymentFacts, HostId, HostShare, HostView, Name, Objects, ServicePort, TableOptions, Tables, WorkloadFacts,
-    deployment_step, resolve_deployment, snapshot_for,
+    deployment_step, resolve_deployment, snapshot_for, tls::ServiceTls,
 };
 
 use super::{
@@ -53,7 +53,8 @@ fn at_scale() {
         };
         let one = resolve_deployment(deployment, &values);
         tables.set_deployment(&one.deployment, Some(one.routing.clone()));
-        tables.set_service(&one.deployment, Some(Arc::new((**service).clone())), &address);
+        let service = (Arc::new((**service).clone()), ServiceTls::default());
+        tables.set_service(&one.deployment, Some(service), &address);
         resolved.push((deployment, one));
     }
     say("tables of all", clock, start);

@@ -11,7 +11,7 @@ use penstock_api::{
 };
 use penstock_operator::plan::{
     Affected, Finding, HostShare, Name, Objects, Resolved, ServicePort, TableOptions, Tables, asks_the_same,
-    resolve_deployment, resolve_workload, routing_in_force, snapshot_for,
+    resolve_deployment, resolve_workload, routing_in_force, snapshot_for, tls::ServiceTls,
 };
 use proptest::prelude::*;
 
@@ -50,7 +50,9 @@ impl Kept {
         self.objects.insert(key.clone(), object.clone());
         let name = Name::new(&key.namespace, &key.name);
         match object {
-            Object::Service(it) => self.tables.set_service(&name, Some(Arc::new(*it)), &address),
+            Object::Service(it) => {
+                self.tables.set_service(&name, Some((Arc::new(*it), ServiceTls::default())), &address)
+            }
             Object::HttpRoute(it) => self.tables.set_route(&name, Some(Arc::new(*it))),
             Object::WorkloadDeployment(_) | Object::Workload(_) => self.resolve(&name),
             Object::ConfigMap(_) | Object::Secret(_) => self.resolve_all(),

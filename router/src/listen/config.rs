@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::tls::TlsHandle;
+
 /// A listener's name and limits.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
@@ -9,6 +11,8 @@ pub struct ListenerConfig {
     pub name: Arc<str>,
     /// What it allows.
     pub limits: ListenerLimits,
+    /// Certificates and what else TLS needs; none: the port speaks plain HTTP.
+    pub tls: Option<TlsHandle>,
 }
 
 /// What a listener allows.
@@ -26,6 +30,8 @@ pub struct ListenerLimits {
     pub streams: u32,
     /// From the first byte of a request to the end of its headers (408 beyond it). Default 15 s.
     pub header_read_timeout: Duration,
+    /// From the connection to the end of the TLS handshake. Default 10 s.
+    pub handshake_timeout: Duration,
     /// How long a connection may stay open without a request. Default 75 s: longer than the 60 s after which common
     /// gateways retire an idle upstream connection, so that they close first and no request meets a closing socket.
     pub idle_timeout: Duration,
@@ -37,7 +43,7 @@ pub struct ListenerLimits {
 impl ListenerConfig {
     /// A listener with the default limits.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), limits: ListenerLimits::default() }
+        Self { name: name.into(), limits: ListenerLimits::default(), tls: None }
     }
 }
 
@@ -54,6 +60,7 @@ impl Default for ListenerLimits {
             connections: 65_536,
             streams: 256,
             header_read_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(60),
         }

@@ -8,20 +8,17 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::framing::Framing;
 #[cfg(target_os = "linux")]
 use super::hangup::Hangup;
+use super::{framing::Framing, stream::Stream};
 use crate::serve::Peer;
 
 /// The socket of one connection: gives back what was read to tell the protocol, follows HTTP/1 framing, and notes when
 /// the client keeps us waiting.
 pub(crate) struct Io {
-    socket: TcpStream,
+    socket: Stream,
     peer: Arc<Peer>,
     /// Read already, to tell HTTP/1 from HTTP/2.
     prefix: Bytes,
@@ -36,11 +33,11 @@ pub(crate) struct Io {
 // === impl Io ===
 
 impl Io {
-    pub(crate) fn http1(socket: TcpStream, peer: Arc<Peer>, prefix: Bytes) -> Self {
+    pub(crate) fn http1(socket: Stream, peer: Arc<Peer>, prefix: Bytes) -> Self {
         Self { framing: Some(Framing::default()), ..Self::http2(socket, peer, prefix) }
     }
 
-    pub(crate) const fn http2(socket: TcpStream, peer: Arc<Peer>, prefix: Bytes) -> Self {
+    pub(crate) const fn http2(socket: Stream, peer: Arc<Peer>, prefix: Bytes) -> Self {
         Self {
             socket,
             peer,
@@ -58,7 +55,7 @@ impl Io {
         self.framing.as_ref().is_some_and(Framing::mid_message)
     }
 
-    pub(crate) fn into_socket(self) -> TcpStream {
+    pub(crate) fn into_socket(self) -> Stream {
         self.socket
     }
 
@@ -80,7 +77,7 @@ impl Io {
         if self.peer.watches_hangup() != self.hangup.is_some() {
             self.hangup = match self.hangup {
                 // Without a second handle (no descriptors left) the deadline ends the request.
-                None => Hangup::watch(&self.socket, &self.peer).ok(),
+                None => Hangup::watch(self.socket.socket(), &self.peer).ok(),
                 Some(_) => None,
             };
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 use super::{Order, Peer, request::answer, stall::Streams};
-use crate::listen::{Io, ListenerLimits};
+use crate::listen::{Io, ListenerLimits, Protocol, Stream, secure};
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -42,17 +43,39 @@ const SEND_BUFFER: usize = 128 << 10;
 const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 256;
 
-/// Serves one connection until it ends: HTTP/2 if it begins with its preface (RFC 9113 section 3.3), else HTTP/1.
-pub(crate) async fn serve(mut socket: TcpStream, peer: Arc<Peer>) {
-    let Some((preface, read)) = sniff(&mut socket, &peer).await else { return };
-    let result = if preface { serve_http2(socket, peer, read).await } else { serve_http1(socket, peer, read).await };
+/// Serves one connection until it ends: what the TLS handshake settled; without, HTTP/2 if it begins with its preface
+/// (RFC 9113 section 3.3), else HTTP/1.
+pub(crate) async fn serve(socket: TcpStream, peer: Arc<Peer>) {
+    let Some(mut socket) = open(socket, &peer).await else { return };
+    let settled = peer.secured().and_then(|it| it.protocol);
+    let (http2, read) = match settled {
+        Some(protocol) => (protocol == Protocol::Http2, Bytes::new()),
+        None => match sniff(&mut socket, &peer).await {
+            Some(sniffed) => sniffed,
+            None => return,
+        },
+    };
+    let result = if http2 { serve_http2(socket, peer, read).await } else { serve_http1(socket, peer, read).await };
     if let Err(error) = result {
         tracing::debug!(%error, "connection ended");
     }
 }
 
+/// The connection, through its handshake if the listener has TLS; `None` if it ended.
+async fn open(socket: TcpStream, peer: &Peer) -> Option<Stream> {
+    let config = &peer.shared.config;
+    let Some(tls) = &config.tls else { return Some(Stream::Plain(socket)) };
+    let secured = tokio::select! {
+        secured = secure(socket, tls, config.limits.handshake_timeout) => secured,
+        () = ended(peer) => None,
+    };
+    let (stream, secured) = secured?;
+    peer.is_secured(secured);
+    Some(stream)
+}
+
 /// Whether the connection begins with the preface of HTTP/2, and what was read to tell; `None` if it ended.
-async fn sniff(socket: &mut TcpStream, peer: &Peer) -> Option<(bool, Bytes)> {
+async fn sniff(socket: &mut Stream, peer: &Peer) -> Option<(bool, Bytes)> {
     let mut buffer = [0; PREFACE.len()];
     let mut used = 0;
     while used < buffer.len() {
@@ -75,7 +98,7 @@ async fn ended(peer: &Peer) {
     poll_fn(|cx| if peer.listen(cx.waker()) >= Order::Close { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-async fn serve_http1(socket: TcpStream, peer: Arc<Peer>, read: Bytes) -> hyper::Result<()> {
+async fn serve_http1(socket: Stream, peer: Arc<Peer>, read: Bytes) -> hyper::Result<()> {
     let io = TokioIo::new(Io::http1(socket, Arc::clone(&peer), read));
     let service = {
         let peer = Arc::clone(&peer);
@@ -89,7 +112,7 @@ async fn serve_http1(socket: TcpStream, peer: Arc<Peer>, read: Bytes) -> hyper::
     match last {
         Order::SlowHead => {
             // Best effort: whoever sends a head this slowly may not read either.
-            let _ = socket.try_write(SLOW_HEAD);
+            let _ = socket.write_all(SLOW_HEAD).now_or_never();
         }
         Order::Cut => return result,
         _ => {}
@@ -100,7 +123,7 @@ async fn serve_http1(socket: TcpStream, peer: Arc<Peer>, read: Bytes) -> hyper::
     result
 }
 
-async fn serve_http2(socket: TcpStream, peer: Arc<Peer>, read: Bytes) -> hyper::Result<()> {
+async fn serve_http2(socket: Stream, peer: Arc<Peer>, read: Bytes) -> hyper::Result<()> {
     peer.speaks_http2();
     let io = TokioIo::new(Io::http2(socket, Arc::clone(&peer), read));
     let streams = Streams::default();
@@ -138,7 +161,7 @@ where
     .await
 }
 
-async fn linger(socket: &mut TcpStream) -> io::Result<()> {
+async fn linger(socket: &mut Stream) -> io::Result<()> {
     socket.shutdown().await?;
     let mut waste = [0; 4096];
     let mut left = LINGER_BYTES;

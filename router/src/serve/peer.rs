@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::Waker,
@@ -13,7 +13,11 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use crate::{Error, Observer, TableHandle, error::Cause, listen::ListenerConfig};
+use crate::{
+    Error, Observer, TableHandle,
+    error::Cause,
+    listen::{ListenerConfig, Secured},
+};
 
 /// Looking out for a client's end costs some system calls: only for backends that take longer than this.
 const UNREAD: Duration = Duration::from_millis(250);
@@ -69,6 +73,8 @@ pub(crate) struct Peer {
     /// The first head whose length is in doubt; 0: none.
     doubtful: AtomicU64,
     http1: AtomicBool,
+    /// What the TLS handshake came to; empty on a port without TLS.
+    secured: OnceLock<Secured>,
     /// Given back when the last holder (the connection, or a request of it) is gone.
     _slot: OwnedSemaphorePermit,
 }
@@ -92,11 +98,17 @@ impl Peer {
             heads: AtomicU64::new(0),
             doubtful: AtomicU64::new(0),
             http1: AtomicBool::new(true),
+            secured: OnceLock::new(),
             _slot: slot,
         })
     }
 
     // What the connection and its socket tell.
+
+    pub(crate) fn is_secured(&self, by: Secured) {
+        // Once: a connection has one handshake.
+        let _ = self.secured.set(by);
+    }
 
     pub(crate) fn speaks_http2(&self) {
         self.http1.store(false, Relaxed);
@@ -136,6 +148,11 @@ impl Peer {
             self.unread_since.store(if unread { self.shared.now() } else { 0 }, Relaxed);
             self.watch_hangup.store(false, Relaxed);
         }
+    }
+
+    /// What the TLS handshake came to, if there was one.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        self.secured.get()
     }
 
     /// Counts a head of HTTP/1 and refuses it if its length is in doubt.

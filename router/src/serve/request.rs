@@ -39,7 +39,9 @@ use crate::{
     Body, CallContext, Cause, Error,
     admit::Permit,
     filter::Filters,
+    listen::Secured,
     route::{self, RequestKey},
+    tls::Identity,
 };
 
 /// Answers one request. What goes wrong becomes a response here, a panic included.
@@ -89,6 +91,10 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     if flight.host.is_none() {
         say_host(&mut parts)?;
     }
+    if let Some(secured) = peer.secured() {
+        directed(secured, flight.host())?;
+        Identity::say(secured.identity(), &mut parts.headers);
+    }
 
     let generation = peer.shared.table.current();
     let key = RequestKey {
@@ -131,7 +137,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     *body_timeout = timeout;
     *permit = Some(admit(picked, deadline, queue_wait).await?);
 
-    let context = CallContext { client: peer.client, tls: false, deadline };
+    let context = CallContext { client: peer.client, tls: peer.secured().is_some(), deadline };
     let request = Request::from_parts(parts, body);
     let sender = Sender { peer: &peer, upload: upload.as_deref(), timeout };
     let mut response = call(&*picked.backend, request, context, &action.timeouts, sender).await?;
@@ -148,7 +154,7 @@ fn redirected(
     routed: &Routed,
     peer: &Peer,
 ) -> Option<Result<Response<Body>, Error>> {
-    filters?.redirect(parts, routed.matched(), false, peer.shared.port)
+    filters?.redirect(parts, routed.matched(), peer.secured().is_some(), peer.shared.port)
 }
 
 /// Replaces the path by its normal form, which is what is matched and what the backend sees. The query stays as it is.
@@ -182,6 +188,15 @@ fn say_host(parts: &mut Parts) -> Result<(), Error> {
         parts.headers.insert(HOST, host);
     }
     Ok(())
+}
+
+/// Refuses what was sent on a connection for another host (RFC 9110 section 7.4): the client opens one for it then.
+fn directed(secured: &Secured, host: &str) -> Result<(), Error> {
+    if host.is_empty() || secured.serves(host) {
+        return Ok(());
+    }
+    let detail = "This TLS connection was opened for a host with another certificate: open one for this host";
+    Err(Error::new(Cause::WrongAuthority, detail))
 }
 
 fn no_backend() -> Error {

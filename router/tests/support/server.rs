@@ -158,9 +158,12 @@ impl Server {
     }
 
     pub fn with_table(table: Table, admission: Arc<Admission>, limits: ListenerLimits) -> Self {
+        Self::with_config(table, admission, ListenerConfig { limits, ..ListenerConfig::new("test") })
+    }
+
+    pub fn with_config(table: Table, admission: Arc<Admission>, config: ListenerConfig) -> Self {
         let table = TableHandle::new(table);
         let records = Arc::new(Records::default());
-        let config = ListenerConfig { limits, ..ListenerConfig::new("test") };
         let observer = Arc::clone(&records);
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), config, table.clone(), observer).unwrap();
         let address = listener.local_addr();

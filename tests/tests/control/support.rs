@@ -196,6 +196,6 @@ pub fn snapshot(version: u64, shares: &[&str]) -> Snapshot {
         replicas: 1,
         ..Share::default()
     };
-    let listener = Listener { name: "shared".to_owned(), address: "127.0.0.1:8000".to_owned(), routes: Vec::new() };
+    let listener = Listener { name: "shared".to_owned(), address: "127.0.0.1:8000".to_owned(), ..Listener::default() };
     Snapshot { version, shares: shares.iter().map(share).collect(), listeners: vec![listener] }
 }

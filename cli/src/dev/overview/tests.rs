@@ -39,11 +39,11 @@ fn planned() -> Snapshot {
         version: 1,
         shares: vec![share("default/page"), share("default/a")],
         listeners: vec![
-            Listener { name: "default/q:http".into(), address: String::new(), routes: vec![route(&[], rules.clone())] },
+            Listener { name: "default/q:http".into(), routes: vec![route(&[], rules.clone())], ..Listener::default() },
             Listener {
                 name: SHARED.into(),
-                address: String::new(),
                 routes: vec![route(&["x.example"], rules[..1].to_vec())],
+                ..Listener::default()
             },
         ],
     }

@@ -7,5 +7,8 @@ pub mod engine;
 mod instance;
 mod workload;
 
-pub use app::{Host, HostConfig, HostError, HostStatus, ListenerStatus, Metrics, ShareState, ShareStatus};
+pub use app::{
+    CertificateStatus, Host, HostConfig, HostError, HostStatus, ListenerStatus, Metrics, ShareState, ShareStatus,
+    TlsStatus,
+};
 pub use workload::{LinkError, StartError};

@@ -17,5 +17,6 @@ mod plan {
     mod statuses;
     mod support;
     mod tables;
+    mod tls;
     mod workloads;
 }

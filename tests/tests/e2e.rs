@@ -17,6 +17,8 @@ mod rollout;
 mod routes;
 #[path = "e2e/services.rs"]
 mod services;
+#[path = "e2e/tls.rs"]
+mod tls;
 
 use kube::ResourceExt as _;
 use penstock_tests::cluster::Cluster;

@@ -35,7 +35,6 @@ pub struct ServiceTls {
     ports: BTreeSet<String>,
     /// The same for all of them.
     tls: ListenerTls,
-    /// What is to be said about it.
     pub(super) findings: Vec<Finding>,
     /// The Secrets and ConfigMaps that it is from, whether they exist or not: when one of them changes, this has to be asked
     /// again.
@@ -43,8 +42,15 @@ pub struct ServiceTls {
 }
 
 impl ServiceTls {
+    /// What is to be said about it.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
     /// The TLS of one of the Service's ports; none: it speaks plain HTTP.
-    pub(super) fn of(&self, port_name: &str) -> Option<&ListenerTls> {
+    #[must_use]
+    pub fn of(&self, port_name: &str) -> Option<&ListenerTls> {
         self.ports.contains(port_name).then_some(&self.tls)
     }
 }

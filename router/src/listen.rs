@@ -7,6 +7,8 @@ mod framing;
 mod hangup;
 mod io;
 mod keeper;
+mod network;
+pub mod proxy;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,9 +18,13 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-pub use self::config::{ListenerConfig, ListenerLimits};
 pub(crate) use self::io::Io;
 use self::{accept::Acceptor, keeper::Keeper};
+pub use self::{
+    config::{Forwarding, ListenerConfig, ListenerLimits, TraceContext},
+    network::{InvalidNetwork, Network, Networks},
+    proxy::ProxyProtocol,
+};
 use crate::{
     drain::DrainWatch,
     observe::Observer,

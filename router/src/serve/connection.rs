@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Order, Peer, request::answer, stall::Streams};
+use super::{Order, Peer, request::answer, source, stall::Streams};
 use crate::listen::{Io, ListenerLimits};
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -44,6 +44,9 @@ const ERROR_RESETS: usize = 256;
 
 /// Serves one connection until it ends: HTTP/2 if it begins with its preface (RFC 9113 section 3.3), else HTTP/1.
 pub(crate) async fn serve(mut socket: TcpStream, peer: Arc<Peer>) {
+    if !source::learn(&mut socket, &peer).await {
+        return;
+    }
     let Some((preface, read)) = sniff(&mut socket, &peer).await else { return };
     let result = if preface { serve_http2(socket, peer, read).await } else { serve_http1(socket, peer, read).await };
     if let Err(error) = result {
@@ -71,7 +74,8 @@ async fn sniff(socket: &mut TcpStream, peer: &Peer) -> Option<(bool, Bytes)> {
     Some((true, Bytes::copy_from_slice(&buffer)))
 }
 
-async fn ended(peer: &Peer) {
+/// Waits for the order to end.
+pub(super) async fn ended(peer: &Peer) {
     poll_fn(|cx| if peer.listen(cx.waker()) >= Order::Close { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::Waker,
@@ -13,6 +13,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
+use super::source::Source;
 use crate::{Error, Observer, TableHandle, error::Cause, listen::ListenerConfig};
 
 /// Looking out for a client's end costs some system calls: only for backends that take longer than this.
@@ -50,7 +51,10 @@ pub(crate) enum Order {
 /// arming timers of its own: the request path only stores into these fields.
 pub(crate) struct Peer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) client: SocketAddr,
+    /// The socket's peer.
+    pub(crate) address: SocketAddr,
+    /// Who it speaks for, once that is known: before the first request.
+    source: OnceLock<Source>,
     order: AtomicU8,
     waker: AtomicWaker,
     in_flight: AtomicU32,
@@ -76,11 +80,12 @@ pub(crate) struct Peer {
 // === impl Peer ===
 
 impl Peer {
-    pub(crate) fn new(shared: Arc<Shared>, client: SocketAddr, slot: OwnedSemaphorePermit) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, address: SocketAddr, slot: OwnedSemaphorePermit) -> Arc<Self> {
         let now = shared.now();
         Arc::new(Self {
             shared,
-            client,
+            address,
+            source: OnceLock::new(),
             order: AtomicU8::new(Order::Run as u8),
             waker: AtomicWaker::new(),
             in_flight: AtomicU32::new(0),
@@ -97,6 +102,11 @@ impl Peer {
     }
 
     // What the connection and its socket tell.
+
+    /// Only the first word counts: requests may have been told already.
+    pub(crate) fn comes_from(&self, source: Source) {
+        let _ = self.source.set(source);
+    }
 
     pub(crate) fn speaks_http2(&self) {
         self.http1.store(false, Relaxed);
@@ -120,6 +130,10 @@ impl Peer {
     }
 
     // What requests tell and ask.
+
+    pub(crate) fn source(&self) -> &Source {
+        self.source.get_or_init(|| Source::new(self.address, self.shared.port, &self.shared.config))
+    }
 
     pub(crate) fn begin(&self) {
         self.in_flight.fetch_add(1, Relaxed);

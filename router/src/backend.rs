@@ -26,9 +26,10 @@ pub trait Backend: Send + Sync + 'static {
 /// What a backend may know of a call beside the request itself.
 #[derive(Clone, Copy, Debug)]
 pub struct CallContext {
-    /// The client's address, as the connection (or, later, the PROXY protocol) gives it.
+    /// The client's address, as the connection, its PROXY header or a trusted peer's forwarding headers give it. Its port
+    /// is 0 if those do not tell.
     pub client: SocketAddr,
-    /// Whether the client's connection is encrypted.
+    /// Whether the client's connection is encrypted, to us or (as a trusted peer says) to what stands in front.
     pub tls: bool,
     /// When the request must have been answered (headers and body; the router enforces it too).
     pub deadline: Option<Instant>,

@@ -17,7 +17,7 @@ pub use backend::{Backend, BackendFuture, CallContext};
 pub use body::{Body, BoxError};
 pub use drain::{DrainSignal, DrainWatch};
 pub use error::{Cause, Error, Source};
-pub use listen::{Listener, ListenerConfig, ListenerLimits};
+pub use listen::{Listener, ListenerConfig, ListenerLimits, Networks};
 pub use observe::{AccessRecord, Ended, Observer};
 pub use serve::{Action, Table, Target, Timeouts, Weighted};
 pub use swap::{Generation, TableHandle};

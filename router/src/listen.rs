@@ -8,6 +8,8 @@ mod handshake;
 mod hangup;
 mod io;
 mod keeper;
+mod network;
+pub mod proxy;
 mod stream;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -18,8 +20,12 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-pub use self::config::{ListenerConfig, ListenerLimits};
 use self::{accept::Acceptor, keeper::Keeper};
+pub use self::{
+    config::{Forwarding, ListenerConfig, ListenerLimits, TraceContext},
+    network::{InvalidNetwork, Network, Networks},
+    proxy::ProxyProtocol,
+};
 pub(crate) use self::{
     handshake::{Protocol, Secured, secure},
     io::Io,

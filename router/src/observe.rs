@@ -59,8 +59,14 @@ pub struct AccessRecord<'a> {
     pub first_byte: Option<Duration>,
     /// From the end of the request's headers to the end of the response.
     pub total: Duration,
-    /// The client's address.
+    /// The client's address: see [`CallContext::client`](crate::CallContext::client).
     pub client: SocketAddr,
+    /// The address that the connection comes from, by its socket or its PROXY header.
+    pub peer: SocketAddr,
+    /// The trace id of the request's trace context: 32 hexadecimal digits. `None` if it was refused as malformed.
+    pub trace_id: Option<&'a str>,
+    /// The request id. `None` if the request was refused as malformed, or if the listener makes none.
+    pub request_id: Option<&'a str>,
     /// How it ended.
     pub ended: Ended,
 }

@@ -14,13 +14,16 @@ use hyper::body::Frame;
 use penstock_router::{Backend, Body, Cause, Ended};
 use server::{Server, backend, eventually, ok};
 
-/// Answers with what it was asked.
+/// Answers with what it was asked, but for what every request is given (see `serve_origin.rs`).
 fn mirror() -> Arc<dyn Backend> {
     backend(|request, context| async move {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let mut names: Vec<String> =
             parts.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        names.retain(|name| {
+            !["x-forwarded-", "x-request-id", "traceparent"].iter().any(|start| name.starts_with(start))
+        });
         names.sort();
         let text = format!(
             "{} {} [{}] {} from {}",

@@ -123,7 +123,7 @@ fn serve(config: &TlsConfig) -> (Server, TlsHandle) {
     let limits = ListenerLimits { handshake_timeout: Duration::from_millis(300), ..ListenerLimits::default() };
     let admission = gate(1000, 1000);
     let config = ListenerConfig { limits, tls: Some(handle.clone()), ..ListenerConfig::new("test") };
-    (Server::with_config(all_to(&told(), &admission), admission, config), handle)
+    (Server::with_all(all_to(&told(), &admission), admission, config), handle)
 }
 
 fn only(certificates: Vec<Certificate>) -> TlsConfig {

@@ -19,7 +19,9 @@ fuzz_target!(|text: &str| {
         rules: vec![Rule { name: None, matches: Vec::new(), action: () }],
     }]);
     let headers = HeaderMap::new();
-    let finds = |host: &str| table.find(&RequestKey { host, path: "/", query: None, method: &Method::GET, headers: &headers }).is_some();
+    let finds = |host: &str| {
+        table.find(&RequestKey { host, path: "/", query: None, method: &Method::GET, headers: &headers }).is_some()
+    };
     assert_eq!(finds(host), pattern.matches(host), "{pattern} {host:?}");
 
     let member = pattern.as_str().replace('*', "x");

@@ -1,10 +1,11 @@
-//! What a listener allows, with defaults that suit a port open to strangers.
+//! What a listener allows and whom it believes, with defaults that suit a port open to strangers.
 
 use std::{sync::Arc, time::Duration};
 
+use super::{Networks, ProxyProtocol};
 use crate::tls::TlsHandle;
 
-/// A listener's name and limits.
+/// A listener's name, its limits, and what it makes of what stands in front of it.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
     /// `namespace/service:port-name`, or `shared`: for access records and logs.
@@ -13,6 +14,53 @@ pub struct ListenerConfig {
     pub limits: ListenerLimits,
     /// Certificates and what else TLS needs; none: the port speaks plain HTTP.
     pub tls: Option<TlsHandle>,
+    /// Who begins connections with a PROXY header. Default: nobody.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Whose forwarding headers and request ids are believed: those of the gateways in front, in Kubernetes the network of their
+    /// pods. Default: nobody's. With the PROXY protocol, the address of the header counts and not the socket's.
+    pub trusted: Networks,
+    /// Which headers tell components of a request's way. Default [`Forwarding::XForwarded`].
+    pub forwarding: Forwarding,
+    /// What becomes of W3C trace context. Default [`TraceContext::Begin`], not sampled.
+    pub trace_context: TraceContext,
+    /// Whether each request gets an `X-Request-Id`, for its component, its client and its access record: that of a trusted
+    /// peer if it is visible ASCII of at most 128 characters, else a new UUID. Default: yes.
+    pub request_id: bool,
+}
+
+/// Which headers tell components of a request's way, and which of a trusted peer's are believed.
+///
+/// One kind is believed, never both: a proxy keeps one of them and passes on whatever a client wrote into the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarding {
+    /// None: the headers pass as they came, whoever sent them, and the client is the connection's. A component must not
+    /// believe them.
+    Off,
+    /// `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, as nginx, Envoy, HAProxy and Traefik send them. From trusted peers they
+    /// are kept and `X-Forwarded-For` is appended to; from all others every `X-Forwarded-*` and `X-Real-Ip` is
+    /// replaced by what is known of the connection. `Forwarded` is taken off.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239): from trusted peers it is kept and appended to, from all others it is replaced. The four
+    /// `X-Forwarded-*` are made from it, for components that know only these.
+    Forwarded,
+}
+
+/// What becomes of `traceparent` and `tracestate` (W3C Trace Context).
+///
+/// Penstock makes no spans: a valid `traceparent` goes on unchanged, and its trace id stands in the access record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceContext {
+    /// Nothing: the headers pass as they came, and access records have no trace id.
+    Off,
+    /// A valid one goes on, an invalid one is taken off, none is begun: a component's own sampler decides.
+    Continue,
+    /// As [`Continue`](Self::Continue), and where there is no valid one, a new one is begun.
+    Begin {
+        /// The `sampled` flag of a new one. The specification says no, for whoever leaves the choice to others; then a
+        /// component whose sampler follows its parent records none of these traces.
+        sampled: bool,
+    },
 }
 
 /// What a listener allows.
@@ -41,9 +89,24 @@ pub struct ListenerLimits {
 }
 
 impl ListenerConfig {
-    /// A listener with the default limits.
+    /// A listener with the defaults.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), limits: ListenerLimits::default(), tls: None }
+        Self {
+            name: name.into(),
+            limits: ListenerLimits::default(),
+            proxy_protocol: None,
+            trusted: Networks::default(),
+            forwarding: Forwarding::default(),
+            trace_context: TraceContext::default(),
+            request_id: true,
+            tls: None,
+        }
+    }
+}
+
+impl Default for TraceContext {
+    fn default() -> Self {
+        Self::Begin { sampled: false }
     }
 }
 

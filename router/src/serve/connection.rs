@@ -22,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Order, Peer, request::answer, stall::Streams};
+use super::{Order, Peer, request::answer, source, stall::Streams};
 use crate::listen::{Io, ListenerLimits, Protocol, Stream, secure};
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,7 +45,10 @@ const ERROR_RESETS: usize = 256;
 
 /// Serves one connection until it ends: what the TLS handshake settled; without, HTTP/2 if it begins with its preface
 /// (RFC 9113 section 3.3), else HTTP/1.
-pub(crate) async fn serve(socket: TcpStream, peer: Arc<Peer>) {
+pub(crate) async fn serve(mut socket: TcpStream, peer: Arc<Peer>) {
+    if !source::learn(&mut socket, &peer).await {
+        return;
+    }
     let Some(mut socket) = open(socket, &peer).await else { return };
     let settled = peer.secured().and_then(|it| it.protocol);
     let (http2, read) = match settled {
@@ -94,7 +97,8 @@ async fn sniff(socket: &mut Stream, peer: &Peer) -> Option<(bool, Bytes)> {
     Some((true, Bytes::copy_from_slice(&buffer)))
 }
 
-async fn ended(peer: &Peer) {
+/// Waits for the order to end.
+pub(super) async fn ended(peer: &Peer) {
     poll_fn(|cx| if peer.listen(cx.waker()) >= Order::Close { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn finish(response: Response<Body>, mut flight: Box<Flight>) -> Respo
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let promised = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    flight.origin.answer(&mut parts.headers);
     flight.status = Some(parts.status);
     flight.first_byte = Some(flight.started.elapsed());
     Response::from_parts(parts, Download::new(body, promised, flight))

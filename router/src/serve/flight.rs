@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::PathAndQ
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Action, Peer, stall::Stall, upload::Upload};
+use super::{Action, Peer, origin::Origin, stall::Stall, upload::Upload};
 use crate::{
     Cause, Generation,
     admit::Permit,
@@ -28,6 +28,8 @@ pub(crate) struct Flight {
     uri: Uri,
     /// The Host header, once it was found to be one.
     pub(crate) host: Option<HeaderValue>,
+    /// Who sent it, and the ids it goes by, once it was found to be well-formed.
+    pub(crate) origin: Origin,
     /// The normalised path, if it is not the one that was sent.
     pub(crate) path: Option<PathAndQuery>,
     pub(crate) upload: Option<Arc<Upload>>,
@@ -105,6 +107,7 @@ impl fmt::Debug for Leads<'_> {
 impl Flight {
     pub(crate) fn begin(peer: Arc<Peer>, request: &Request<Incoming>, stall: Option<Arc<Stall>>) -> Box<Self> {
         peer.begin();
+        let origin = Origin::of(peer.source());
         // On the heap from the start: a response takes it along through many hands.
         Box::new(Self {
             peer,
@@ -113,6 +116,7 @@ impl Flight {
             version: request.version(),
             uri: request.uri().clone(),
             host: None,
+            origin,
             path: None,
             upload: None,
             stall,
@@ -160,7 +164,10 @@ impl Flight {
             queue_wait: self.queue_wait,
             first_byte: self.first_byte,
             total: now.saturating_duration_since(self.started),
-            client: self.peer.client,
+            client: self.origin.client,
+            peer: self.peer.source().address,
+            trace_id: self.origin.trace_id(),
+            request_id: self.origin.request_id(),
             ended: self.ended,
         };
         self.peer.shared.observer.request(&record);

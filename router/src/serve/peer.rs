@@ -13,6 +13,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
+use super::source::Source;
 use crate::{
     Error, Observer, TableHandle,
     error::Cause,
@@ -54,7 +55,10 @@ pub(crate) enum Order {
 /// arming timers of its own: the request path only stores into these fields.
 pub(crate) struct Peer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) client: SocketAddr,
+    /// The socket's peer.
+    pub(crate) address: SocketAddr,
+    /// Who it speaks for, once that is known: before the first request.
+    source: OnceLock<Source>,
     order: AtomicU8,
     waker: AtomicWaker,
     in_flight: AtomicU32,
@@ -82,11 +86,12 @@ pub(crate) struct Peer {
 // === impl Peer ===
 
 impl Peer {
-    pub(crate) fn new(shared: Arc<Shared>, client: SocketAddr, slot: OwnedSemaphorePermit) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, address: SocketAddr, slot: OwnedSemaphorePermit) -> Arc<Self> {
         let now = shared.now();
         Arc::new(Self {
             shared,
-            client,
+            address,
+            source: OnceLock::new(),
             order: AtomicU8::new(Order::Run as u8),
             waker: AtomicWaker::new(),
             in_flight: AtomicU32::new(0),
@@ -108,6 +113,11 @@ impl Peer {
     pub(crate) fn is_secured(&self, by: Secured) {
         // Once: a connection has one handshake.
         let _ = self.secured.set(by);
+    }
+
+    /// Only the first word counts: requests may have been told already.
+    pub(crate) fn comes_from(&self, source: Source) {
+        let _ = self.source.set(source);
     }
 
     pub(crate) fn speaks_http2(&self) {
@@ -132,6 +142,10 @@ impl Peer {
     }
 
     // What requests tell and ask.
+
+    pub(crate) fn source(&self) -> &Source {
+        self.source.get_or_init(|| Source::new(self.address, self.shared.port, &self.shared.config))
+    }
 
     pub(crate) fn begin(&self) {
         self.in_flight.fetch_add(1, Relaxed);

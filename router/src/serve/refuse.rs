@@ -106,7 +106,7 @@ static IN_NAME: [bool; 256] = {
 
 /// `uri-host [":" port]` of RFC 3986 section 3.2, without user information and without percent-encoding (which no
 /// hostname that can be matched holds); or nothing.
-fn is_host(text: &[u8]) -> bool {
+pub(super) fn is_host(text: &[u8]) -> bool {
     let (host, port) = if let [b'[', inner @ ..] = text {
         let Some(end) = memchr::memchr(b']', inner) else { return false };
         let address = std::str::from_utf8(&inner[..end]).ok().and_then(|address| address.parse::<Ipv6Addr>().ok());

@@ -28,7 +28,7 @@ use super::{
     download::Download,
     finish,
     flight::{Flight, Routed},
-    hop,
+    hop, origin,
     peer::Peer,
     refuse::refuse,
     respond::respond,
@@ -91,10 +91,20 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     if flight.host.is_none() {
         say_host(&mut parts)?;
     }
-    if let Some(secured) = peer.secured() {
-        directed(secured, flight.host())?;
-        Identity::say(secured.identity(), &mut parts.headers);
+    match peer.secured() {
+        Some(secured) => {
+            directed(secured, flight.host())?;
+            Identity::say(secured.identity(), &mut parts.headers);
+        }
+        // Who ends TLS in front may say whom it has seen; nobody else.
+        None if !peer.source().trusted => Identity::say(None, &mut parts.headers),
+        None => {}
     }
+    // What `Connection` names goes first: it must not take off what is added here.
+    if hop {
+        hop::remove(&mut parts.headers);
+    }
+    origin::tell(&mut parts.headers, &peer.shared.config, peer.source(), &mut flight.origin)?;
 
     let generation = peer.shared.table.current();
     let key = RequestKey {
@@ -107,16 +117,13 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let hit = generation.table.locate(&key);
     flight.generation = generation.number;
     let hit = hit.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
-    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, .. } = flight;
+    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, origin, .. } = flight;
     let routed: &Routed = routed.insert(Routed { generation, hit });
     let action = routed.action();
 
     let rule_filters = action.filters.as_deref();
     if let Some(redirect) = redirected(rule_filters, &parts, routed, &peer) {
         return redirect;
-    }
-    if hop {
-        hop::remove(&mut parts.headers);
     }
     if let Some(filters) = rule_filters {
         filters.apply_request(&mut parts, routed.matched())?;
@@ -137,7 +144,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     *body_timeout = timeout;
     *permit = Some(admit(picked, deadline, queue_wait).await?);
 
-    let context = CallContext { client: peer.client, tls: peer.secured().is_some(), deadline };
+    let context = CallContext { client: origin.client, tls: origin.tls, deadline };
     let request = Request::from_parts(parts, body);
     let sender = Sender { peer: &peer, upload: upload.as_deref(), timeout };
     let mut response = call(&*picked.backend, request, context, &action.timeouts, sender).await?;

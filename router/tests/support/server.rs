@@ -84,6 +84,10 @@ pub struct Kept {
     pub bytes_out: u64,
     pub queue_wait: Duration,
     pub ended: Ended,
+    pub client: SocketAddr,
+    pub peer: SocketAddr,
+    pub trace_id: Option<String>,
+    pub request_id: Option<String>,
 }
 
 #[derive(Default)]
@@ -105,6 +109,10 @@ impl Observer for Records {
             bytes_out: record.bytes_out,
             queue_wait: record.queue_wait,
             ended: record.ended,
+            client: record.client,
+            peer: record.peer,
+            trace_id: record.trace_id.map(str::to_owned),
+            request_id: record.request_id.map(str::to_owned),
         });
     }
 }
@@ -158,10 +166,15 @@ impl Server {
     }
 
     pub fn with_table(table: Table, admission: Arc<Admission>, limits: ListenerLimits) -> Self {
-        Self::with_config(table, admission, ListenerConfig { limits, ..ListenerConfig::new("test") })
+        Self::with_all(table, admission, ListenerConfig { limits, ..ListenerConfig::new("test") })
     }
 
-    pub fn with_config(table: Table, admission: Arc<Admission>, config: ListenerConfig) -> Self {
+    pub fn with_config(backend: &Arc<dyn Backend>, config: ListenerConfig) -> Self {
+        let admission = gate(1000, 1000);
+        Self::with_all(all_to(backend, &admission), admission, config)
+    }
+
+    pub fn with_all(table: Table, admission: Arc<Admission>, config: ListenerConfig) -> Self {
         let table = TableHandle::new(table);
         let records = Arc::new(Records::default());
         let observer = Arc::clone(&records);

@@ -88,7 +88,8 @@ fn authority(parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Error> {
         (Some(said), Some(host)) if !said.as_bytes().eq_ignore_ascii_case(host) => {
             Err(malformed("The Host header and the request target's authority differ"))
         }
-        (None, None) if parts.version == Version::HTTP_11 => Err(malformed("No Host header")),
+        // Whatever the form of the target.
+        (_, None) if parts.version == Version::HTTP_11 => Err(malformed("No Host header")),
         _ => Ok(()),
     }
 }
@@ -144,7 +145,8 @@ fn hop_by_hop(name: &HeaderName, value: &HeaderValue, version: Version) -> Resul
         }
         return Err(not_offered("The only transfer coding understood is chunked"));
     }
-    if *name == UPGRADE && !may_ignore(value) {
+    // Of HTTP/1.0 it is ignored (RFC 9110 section 7.8).
+    if *name == UPGRADE && version != Version::HTTP_10 && !may_ignore(value) {
         return Err(not_offered("Protocol upgrades are not offered"));
     }
     Ok(())

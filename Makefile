@@ -68,6 +68,10 @@ deny: $(tools)/bin/cargo-deny ## Licences, advisories, duplicates and sources of
 	cargo deny --locked check licenses bans sources
 	cargo deny --locked check advisories || { [ -n "$${CI:-}" ] && echo "advisories: the database could not be had here"; }
 
+.PHONY: h2spec
+h2spec: ## Conformance to HTTP/2, as h2spec sees it
+	PENSTOCK_H2SPEC=$$(tests/tools/h2spec.sh) cargo test --locked -p penstock-router --test serve_h2spec -- --ignored --nocapture
+
 .PHONY: bench
 bench: ## Figures for bench/README.md: half an hour on an idle machine
 	bench/run.sh

@@ -25,6 +25,8 @@ pub(crate) struct Io {
     /// `None` for HTTP/2, whose framing leaves no room for doubt.
     framing: Option<Framing>,
     mid_head: bool,
+    /// A chunked body broke: nothing that follows is read.
+    broken: bool,
     blocked: bool,
     #[cfg(target_os = "linux")]
     hangup: Option<Hangup>,
@@ -44,6 +46,7 @@ impl Io {
             prefix,
             framing: None,
             mid_head: false,
+            broken: false,
             blocked: false,
             #[cfg(target_os = "linux")]
             hangup: None,
@@ -59,8 +62,9 @@ impl Io {
         self.socket
     }
 
-    fn saw(&mut self, bytes: &[u8]) {
-        let Some(framing) = &mut self.framing else { return };
+    /// Looks at what was read, and says how much of it may be passed on.
+    fn saw(&mut self, bytes: &[u8]) -> usize {
+        let Some(framing) = &mut self.framing else { return bytes.len() };
         let seen = framing.feed(bytes);
         if let Some(head) = seen.doubtful {
             self.peer.doubt(head);
@@ -69,6 +73,8 @@ impl Io {
             self.mid_head = seen.mid_head;
             self.peer.reading_head(seen.mid_head);
         }
+        self.broken = seen.broken.is_some();
+        seen.broken.unwrap_or(bytes.len())
     }
 
     /// hyper flushes after every step of a connection, so this is where a wish of the keeper is seen.
@@ -92,9 +98,16 @@ impl Io {
     }
 }
 
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the request's chunked body is malformed")
+}
+
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.broken {
+            return Poll::Ready(Err(broken()));
+        }
         let before = buf.filled().len();
         if this.prefix.is_empty() {
             std::task::ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
@@ -103,7 +116,12 @@ impl AsyncRead for Io {
             buf.put_slice(&this.prefix[..take]);
             this.prefix.advance(take);
         }
-        this.saw(&buf.filled()[before..]);
+        let passed = this.saw(&buf.filled()[before..]);
+        if this.broken && passed == 0 {
+            return Poll::Ready(Err(broken()));
+        }
+        // What is left reads as the body up to where it breaks; the next read says so.
+        buf.set_filled(before + passed);
         Poll::Ready(Ok(()))
     }
 }

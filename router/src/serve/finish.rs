@@ -55,7 +55,9 @@ pub(crate) fn finish(response: Response<Body>, mut flight: Box<Flight>) -> Respo
         // What was promised is not there: HTTP/2 would send the promise all the same.
         parts.headers.remove(CONTENT_LENGTH);
     }
-    let doubt = matches!(flight.cause, Some(Cause::Malformed | Cause::HeadersTooLarge));
+    // After CONNECT a client may send what it wants tunnelled without waiting for the answer: no requests of its own.
+    let doubt =
+        matches!(flight.cause, Some(Cause::Malformed | Cause::HeadersTooLarge)) || flight.method == Method::CONNECT;
     if flight.version < Version::HTTP_2 && (doubt || flight.peer.closing()) {
         parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -2,7 +2,10 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+        COOKIE, EXPECT, HOST, MAX_FORWARDS, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    },
 };
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -18,6 +21,28 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
 
 pub(crate) fn is_hop(name: &HeaderName) -> bool {
     [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE].contains(name) || KEEP_ALIVE == *name || PROXY_CONNECTION == *name
+}
+
+/// Removes from a request's trailers what may only stand in its head (RFC 9110 section 6.5.1): framing, routing, and what
+/// would have changed how the request is handled. A backend that merges both must not be told of another request.
+pub(crate) fn remove_from_trailers(trailers: &mut HeaderMap) {
+    remove(trailers);
+    for name in [
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        COOKIE,
+        EXPECT,
+        HOST,
+        MAX_FORWARDS,
+        TE,
+        TRAILER,
+    ] {
+        trailers.remove(name);
+    }
 }
 
 fn remove_all(headers: &mut HeaderMap) {

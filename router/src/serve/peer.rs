@@ -174,8 +174,8 @@ impl Peer {
         let head = self.heads.fetch_add(1, Relaxed) + 1;
         let doubtful = self.doubtful.load(Relaxed);
         if doubtful != 0 && head >= doubtful {
-            let detail =
-                "The length of the body is in doubt: send one Content-Length or one Transfer-Encoding, not both";
+            let detail = "The request is in doubt: send one Content-Length or one Transfer-Encoding, not both, and no \
+                          fragment in the target";
             return Err(Error::new(Cause::Malformed, detail));
         }
         Ok(())

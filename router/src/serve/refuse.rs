@@ -61,6 +61,10 @@ fn target(parts: &Parts) -> Result<(), Error> {
     if !path.starts_with('/') && path != "*" {
         return Err(malformed("The request target must start with / or be an absolute URI"));
     }
+    // RFC 9112 section 3.2: an invalid target is not put right silently, since filters on the way saw another one.
+    if !path.is_ascii() || !parts.uri.query().is_none_or(str::is_ascii) {
+        return Err(malformed("The request target holds characters beyond ASCII: percent-encode them"));
+    }
     match parts.uri.scheme_str() {
         None if parts.uri.authority().is_some() => Err(malformed("The request target must start with /")),
         None | Some("http" | "https") => Ok(()),
@@ -84,7 +88,8 @@ fn authority(parts: &Parts, host: Option<&HeaderValue>) -> Result<(), Error> {
         (Some(said), Some(host)) if !said.as_bytes().eq_ignore_ascii_case(host) => {
             Err(malformed("The Host header and the request target's authority differ"))
         }
-        (None, None) if parts.version == Version::HTTP_11 => Err(malformed("No Host header")),
+        // Whatever the form of the target.
+        (_, None) if parts.version == Version::HTTP_11 => Err(malformed("No Host header")),
         _ => Ok(()),
     }
 }
@@ -120,20 +125,35 @@ pub(super) fn is_host(text: &[u8]) -> bool {
     };
     match port {
         [] => true,
-        [b':', digits @ ..] => !host.is_empty() && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => !host.is_empty() && is_port(digits),
         _ => false,
     }
+}
+
+/// Nothing, or a TCP port in at most five digits.
+fn is_port(digits: &[u8]) -> bool {
+    let add = |port: u32, digit: &u8| digit.is_ascii_digit().then(|| port * 10 + u32::from(digit - b'0'));
+    digits.len() <= 5 && digits.iter().try_fold(0, add).is_some_and(|port| port <= u32::from(u16::MAX))
 }
 
 fn hop_by_hop(name: &HeaderName, value: &HeaderValue, version: Version) -> Result<(), Error> {
     // hyper undoes `chunked` alone: any other coding would reach the backend as if it were the content.
     if *name == TRANSFER_ENCODING && version < Version::HTTP_2 && !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        // RFC 9112 section 6.1: never applied twice.
+        if codings(value).filter(|coding| coding.eq_ignore_ascii_case("chunked")).count() > 1 {
+            return Err(malformed("The body is chunked more than once"));
+        }
         return Err(not_offered("The only transfer coding understood is chunked"));
     }
-    if *name == UPGRADE && !may_ignore(value) {
+    // Of HTTP/1.0 it is ignored (RFC 9110 section 7.8).
+    if *name == UPGRADE && version != Version::HTTP_10 && !may_ignore(value) {
         return Err(not_offered("Protocol upgrades are not offered"));
     }
     Ok(())
+}
+
+fn codings(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim)
 }
 
 /// An upgrade to h2c is an offer that a server may ignore; whoever asks for another protocol needs it.
@@ -160,8 +180,8 @@ mod tests {
             assert!(is_host(good.as_bytes()), "{good}");
         }
         for bad in [
-            "a b", "a@b", "a/b", "a:b", "a:80:80", "a:123456", ":80", "[::1", "[::g]", "[::1]x", "a\\b", "a?b", "a#b",
-            "a%00", "a\"", "a<b", "[]",
+            "a b", "a@b", "a/b", "a:b", "a:80:80", "a:65536", "a:123456", "a:+1", ":80", "[::1", "[::g]", "[::1]x",
+            "a\\b", "a?b", "a#b", "a%00", "a\"", "a<b", "[]",
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }

@@ -166,9 +166,11 @@ fn redirected(
 
 /// Replaces the path by its normal form, which is what is matched and what the backend sees. The query stays as it is.
 fn normalise(parts: &mut Parts, flight: &mut Flight) -> Result<(), Error> {
+    // `http://a?q`: its path is empty, which is `/` (RFC 9112 section 3.2.1).
+    let empty = parts.uri.path_and_query().is_some_and(|path| path.as_str().starts_with('?'));
     let path = match route::normalise(parts.uri.path()) {
-        Ok(Cow::Borrowed(_)) => return Ok(()),
-        Ok(Cow::Owned(path)) => path,
+        Ok(Cow::Borrowed(_)) if !empty => return Ok(()),
+        Ok(path) => path.into_owned(),
         Err(refused) => return Err(Error::new(Cause::Malformed, refused.to_string())),
     };
     let path_and_query = match parts.uri.query() {

@@ -16,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::hop;
 use crate::{BoxError, Cause, Error};
 
 /// What the request's steps know of a body that the backend is reading.
@@ -110,7 +111,7 @@ impl HttpBody for UploadBody {
             this.upload.waiting.store(waiting, Relaxed);
         }
         let Some(frame) = std::task::ready!(polled) else { return Poll::Ready(None) };
-        let frame = match frame {
+        let mut frame = match frame {
             Ok(frame) => frame,
             Err(error) => {
                 this.upload.fail(UploadFailure::Broken);
@@ -128,6 +129,9 @@ impl HttpBody for UploadBody {
             this.upload.bytes.fetch_add(size, Relaxed);
             let elapsed = this.upload.started.elapsed().as_millis();
             this.upload.last.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Relaxed);
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            hop::remove_from_trailers(trailers);
         }
         Poll::Ready(Some(Ok(frame)))
     }

@@ -1,0 +1,72 @@
+//! h2spec, the conformance test of HTTP/2, against a listener over plaintext. `make h2spec` builds it and runs this.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "support/server.rs"]
+mod server;
+
+use std::{env, fs, process::Stdio};
+
+use http_body_util::BodyExt;
+use penstock_router::ListenerLimits;
+use server::{Server, backend, ok};
+use tokio::process::Command;
+
+/// Cases that may fail, by their titles, with the reason.
+const MAY_FAIL: &[(&str, &str)] = &[(
+    "http2/3.5: Sends invalid connection preface",
+    "the port speaks HTTP/1.1 too: what is no preface is answered with an HTTP/1.1 400, and closed",
+)];
+
+/// Cases there are: fewer mean that they were not run.
+const CASES: usize = 140;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs h2spec: make h2spec"]
+async fn h2spec_finds_nothing_new() {
+    let program = env::var_os("PENSTOCK_H2SPEC").expect("PENSTOCK_H2SPEC: the path that tests/tools/h2spec.sh prints");
+    let answers = backend(|request, _| async move {
+        request
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| penstock_router::Error::new(penstock_router::Cause::GuestError, error.to_string()))?;
+        // Long enough for the cases about windows.
+        ok("x".repeat(1000))
+    });
+    let server = Server::with_limits(&answers, ListenerLimits { streams: 100, ..ListenerLimits::default() });
+    let report = env::temp_dir().join(format!("penstock-h2spec-{}.xml", std::process::id()));
+    let output = Command::new(program)
+        .args(["--strict", "--host", "127.0.0.1", "--timeout", "2", "--port", &server.address.port().to_string()])
+        .arg("--junit-report")
+        .arg(&report)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let xml = fs::read_to_string(&report).unwrap_or_default();
+    let _ = fs::remove_file(&report);
+    let (cases, failed) = read(&xml);
+    assert!(cases >= CASES, "{cases} cases in {xml}\n{}", String::from_utf8_lossy(&output.stderr));
+    let (allowed, new): (Vec<_>, Vec<_>) =
+        failed.into_iter().partition(|title| MAY_FAIL.iter().any(|(allowed, _)| allowed == title));
+    println!("h2spec: {cases} cases, {} that may fail failed: {allowed:#?}", allowed.len());
+    for (title, reason) in MAY_FAIL {
+        assert!(allowed.iter().any(|failed| failed == title), "no longer fails ({reason}): {title}");
+    }
+    assert!(new.is_empty(), "failed: {new:#?}\n{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// How many cases the report holds, and the titles of those that failed.
+fn read(xml: &str) -> (usize, Vec<String>) {
+    let cases: Vec<&str> = xml.split("<testcase ").skip(1).collect();
+    let failed = cases.iter().filter(|case| case.contains("<failure") || case.contains("<error"));
+    let title = |case: &&str| {
+        let attribute = |name: &str| {
+            let (_, rest) = case.split_once(&format!("{name}=\"")).unwrap_or_default();
+            rest.split('"').next().unwrap_or_default()
+        };
+        format!("{}: {}", attribute("package"), attribute("classname"))
+    };
+    (cases.len(), failed.map(title).collect())
+}

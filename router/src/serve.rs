@@ -1,6 +1,8 @@
 //! A connection, and a request as a straight list of steps.
 
 mod action;
+mod attempts;
+mod budget;
 mod call;
 mod connection;
 mod download;
@@ -10,8 +12,11 @@ mod flight;
 mod hop;
 mod peer;
 mod refuse;
+mod replay;
 mod request;
 mod respond;
+mod retry;
+mod session;
 mod stall;
 mod upload;
 mod weighted;
@@ -20,7 +25,10 @@ use std::any::Any;
 
 pub use self::{
     action::{Action, Table, Target, Timeouts, Weighted},
+    budget::{Budget, Budgets},
     respond::{NOT_STARTED, respond},
+    retry::Retry,
+    session::{Carrier, NameRefused, SessionConfig, Sessions},
 };
 pub(crate) use self::{
     connection::serve,

@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    Target,
+    Target, attempts,
     call::{Sender, call},
     download::Download,
     finish,
@@ -101,7 +101,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let hit = generation.table.locate(&key);
     flight.generation = generation.number;
     let hit = hit.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
-    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, .. } = flight;
+    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, retries, .. } = flight;
     let routed: &Routed = routed.insert(Routed { generation, hit });
     let action = routed.action();
 
@@ -112,9 +112,19 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     if hop {
         hop::remove(&mut parts.headers);
     }
+    // Before the filters, which may change path and cookies.
+    let visit = action.sessions.as_deref().map(|sessions| sessions.visit(&parts, routed.matched()));
     if let Some(filters) = rule_filters {
         filters.apply_request(&mut parts, routed.matched())?;
     }
+    if visit.is_some() || action.retry.is_some() {
+        let started = *started;
+        let held = attempts::Held { target, upload, body_timeout, permit, queue_wait, retries };
+        // Boxed, so that requests of other rules do not carry the room for it with them.
+        return Box::pin(attempts::answer(&peer, routed, visit, started, parts, incoming, held)).await;
+    }
+    // None, and gone before the waits below, which then need no room for it.
+    drop(visit);
     let (place, picked) = action.backends.pick().ok_or_else(no_backend)?;
     *target = Some(place);
     let target_filters = picked.filters.as_deref();
@@ -142,7 +152,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     Ok(response)
 }
 
-fn redirected(
+pub(super) fn redirected(
     filters: Option<&Filters>,
     parts: &Parts,
     routed: &Routed,
@@ -184,11 +194,11 @@ fn say_host(parts: &mut Parts) -> Result<(), Error> {
     Ok(())
 }
 
-fn no_backend() -> Error {
+pub(super) fn no_backend() -> Error {
     Error::new(Cause::NoBackend, "The route matched, but none of its backends exists or has any weight")
 }
 
-fn take_body(
+pub(super) fn take_body(
     incoming: Incoming,
     limit: Option<u64>,
     started: Instant,
@@ -209,7 +219,7 @@ fn take_body(
     Ok(Body::boxed(body))
 }
 
-async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration) -> Result<Permit, Error> {
+pub(super) async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration) -> Result<Permit, Error> {
     if let Some(permit) = target.admission.try_admit() {
         return Ok(permit);
     }
@@ -220,6 +230,6 @@ async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration
 }
 
 /// A timeout of zero is none, as in Gateway API.
-fn non_zero(timeout: Duration) -> Option<Duration> {
+pub(super) fn non_zero(timeout: Duration) -> Option<Duration> {
     (!timeout.is_zero()).then_some(timeout)
 }

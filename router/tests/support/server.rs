@@ -83,6 +83,7 @@ pub struct Kept {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub queue_wait: Duration,
+    pub retries: u32,
     pub ended: Ended,
 }
 
@@ -104,6 +105,7 @@ impl Observer for Records {
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
             queue_wait: record.queue_wait,
+            retries: record.retries,
             ended: record.ended,
         });
     }

@@ -286,6 +286,25 @@ pub(crate) fn timeouts(schema: &mut Schema) {
     add(schema, &[rule]);
 }
 
+/// Of `sessionPersistence`.
+pub(crate) fn session_persistence(schema: &mut Schema) {
+    add(
+        schema,
+        &[
+            Rule(
+                ".absoluteTimeout",
+                "!has(self.cookieConfig) || !has(self.cookieConfig.lifetimeType) || self.cookieConfig.lifetimeType != 'Permanent' || has(self.absoluteTimeout)",
+                "a permanent cookie says when it ends: add absoluteTimeout, or write `lifetimeType: Session`",
+            ),
+            Rule(
+                ".sessionName",
+                "!has(self.sessionName) || self.sessionName.matches('^[-A-Za-z0-9_]+$')",
+                "write the name of the cookie or header with letters, digits, `-` and `_` only",
+            ),
+        ],
+    );
+}
+
 /// Of `filters[]`: a union, whose member must be there.
 pub(crate) fn filter(schema: &mut Schema) {
     add(

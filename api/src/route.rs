@@ -5,6 +5,8 @@ mod backend;
 mod filter;
 mod matching;
 mod resource;
+mod retry;
+mod session;
 
 pub use self::{
     backend::HttpBackendRef,
@@ -15,6 +17,8 @@ pub use self::{
     resource::{
         HttpRoute, HttpRouteRule, HttpRouteSpec, HttpRouteStatus, HttpRouteTimeouts, ParentReference, RouteParentStatus,
     },
+    retry::HttpRouteRetry,
+    session::{CookieConfig, CookieLifetimeType, SessionPersistence, SessionPersistenceType},
 };
 
 /// The API group of Gateway API.

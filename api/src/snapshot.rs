@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::route::{HttpRouteFilter, HttpRouteMatch, HttpRouteTimeouts};
+use crate::route::{HttpRouteFilter, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts, SessionPersistence};
 
 /// All that one host should run and route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -225,6 +225,10 @@ pub struct RouteRule {
     pub backends: Vec<RouteBackend>,
     /// Timeouts, if other than the workload's.
     pub timeouts: Option<HttpRouteTimeouts>,
+    /// When a call is repeated; `None`: never.
+    pub retry: Option<HttpRouteRetry>,
+    /// What keeps a client with the backend that it was given first.
+    pub session_persistence: Option<SessionPersistence>,
 }
 
 /// A weighted backend: the ready shares of one deployment on this host.

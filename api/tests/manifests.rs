@@ -194,6 +194,34 @@ fn mistakes_are_named() {
             "hostnames: ['*']",
             "spec.hostnames[0]: `*` is no hostname, `*` may only be the whole first label, as in `*.example.com`",
         ),
+        (
+            "codes: [502, 504]",
+            "codes: [502, 302]",
+            "spec.template.spec.http.routes[0].retry.codes[1]: 302 is too small, write 400 or more",
+        ),
+        (
+            "codes: [502, 504]",
+            "codes: [502, 502]",
+            "spec.template.spec.http.routes[0].retry.codes[1]: 502 is there twice, remove one of them",
+        ),
+        ("attempts: 2", "attempts: -1", "http.routes[0].retry.attempts: -1 is too small, write 0 or more"),
+        ("retry: {}", "retry: {backoff: soon}", "spec.rules[0].retry.backoff: `soon` is no duration"),
+        (
+            "sessionName: shop-session",
+            "sessionName: 'shop; session'",
+            "spec.rules[0].sessionPersistence.sessionName: \"shop; session\" is no name for a session, use letters, digits, `-` and `_`",
+        ),
+        (
+            "        absoluteTimeout: 1h\n",
+            "",
+            "spec.rules[0].sessionPersistence: a permanent cookie says when it ends: absoluteTimeout is missing, add it, or write `lifetimeType: Session`",
+        ),
+        (
+            "type: Cookie",
+            "type: Header",
+            "spec.rules[0].sessionPersistence.cookieConfig: the session is carried in a header, remove it, or write `type: Cookie`",
+        ),
+        ("lifetimeType: Permanent", "lifetimeType: Forever", "`Forever` is not allowed, write one of"),
         // Other kinds.
         ("port: 80,", "port: 0x50, port_: 1,", "spec.ports[0].port_: unknown field, did you mean port?"),
         ("KEY: c2VjcmV0", "KEY: 'no base64!'", "data.KEY"),

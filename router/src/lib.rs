@@ -19,5 +19,7 @@ pub use drain::{DrainSignal, DrainWatch};
 pub use error::{Cause, Error, Source};
 pub use listen::{Listener, ListenerConfig, ListenerLimits, Networks};
 pub use observe::{AccessRecord, Ended, Observer};
-pub use serve::{Action, Table, Target, Timeouts, Weighted};
+pub use serve::{
+    Action, Budget, Budgets, Carrier, NameRefused, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted,
+};
 pub use swap::{Generation, TableHandle};

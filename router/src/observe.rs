@@ -53,8 +53,10 @@ pub struct AccessRecord<'a> {
     pub bytes_in: u64,
     /// Bytes of the response body that were sent (without framing).
     pub bytes_out: u64,
-    /// How long it waited for admission.
+    /// How long it waited for admission, at all its attempts.
     pub queue_wait: Duration,
+    /// Attempts beyond the first: how often its rule's `retry` sent it to a backend again.
+    pub retries: u32,
     /// From the end of the request's headers to the response's headers; `None` if there were none.
     pub first_byte: Option<Duration>,
     /// From the end of the request's headers to the end of the response.

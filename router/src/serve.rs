@@ -1,6 +1,8 @@
 //! A connection, and a request as a straight list of steps.
 
 mod action;
+mod attempts;
+mod budget;
 mod call;
 mod connection;
 mod download;
@@ -11,8 +13,11 @@ mod hop;
 mod origin;
 mod peer;
 mod refuse;
+mod replay;
 mod request;
 mod respond;
+mod retry;
+mod session;
 mod source;
 mod stall;
 mod upload;
@@ -22,7 +27,10 @@ use std::any::Any;
 
 pub use self::{
     action::{Action, Table, Target, Timeouts, Weighted},
+    budget::{Budget, Budgets},
     respond::{NOT_STARTED, respond},
+    retry::Retry,
+    session::{Carrier, NameRefused, SessionConfig, Sessions},
 };
 pub(crate) use self::{
     connection::serve,

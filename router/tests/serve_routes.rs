@@ -111,7 +111,7 @@ async fn timeouts_are_of_the_rule_before_the_listener() {
     let never = backend(|_, _| std::future::pending());
     let admission = gate(10, 0);
     let short = Some(Duration::from_millis(50));
-    let to = |timeouts| Action { backends: target(&never, &admission).into(), timeouts, filters: None };
+    let to = |timeouts| Action { backends: target(&never, &admission).into(), timeouts, ..Action::default() };
     let table = RouteTable::compile(vec![
         route("/request", to(Timeouts { request: short, backend: None })),
         route("/backend", to(Timeouts { request: None, backend: short })),

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HttpBackendRef, HttpRouteFilter, HttpRouteMatch};
+use super::{HttpBackendRef, HttpRouteFilter, HttpRouteMatch, HttpRouteRetry, SessionPersistence};
 use crate::duration::GatewayDuration;
 
 /// Rules for requests that arrive at the parents it names.
@@ -100,14 +100,12 @@ pub struct HttpRouteRule {
     /// Deadlines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<HttpRouteTimeouts>,
-    /// Not supported yet.
+    /// When a call is repeated. Left out: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::free_object")]
-    pub retry: Option<serde_json::Value>,
-    /// Not supported yet.
+    pub retry: Option<HttpRouteRetry>,
+    /// What keeps a client with the backend that it was given first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::free_object")]
-    pub session_persistence: Option<serde_json::Value>,
+    pub session_persistence: Option<SessionPersistence>,
 }
 
 /// Deadlines of a rule. `0s` turns one off.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::route::{HttpRouteFilter, HttpRouteMatch, HttpRouteTimeouts};
+use crate::route::{HttpRouteFilter, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts};
 
 /// How HTTP requests reach the components.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +38,9 @@ pub struct HttpRule {
     /// Deadlines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<HttpRouteTimeouts>,
+    /// When a call is repeated. Left out: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<HttpRouteRetry>,
     /// The component that answers; left out: the workload's only HTTP component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]

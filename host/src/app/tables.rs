@@ -2,11 +2,11 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
-use http::{HeaderName, Request};
+use http::{HeaderName, Request, StatusCode};
 use penstock_api::{
     route::{
         HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch,
-        HttpRouteTimeouts, PathMatchType, ValueMatchType,
+        HttpRouteRetry, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType, ValueMatchType,
     },
     snapshot::{Route as RouteSpec, RouteBackend, RouteRule},
 };
@@ -15,13 +15,17 @@ use penstock_router::{
     admit::{Admission, Limits},
     filter::{Filters, HeaderModifier, PathModifier, Redirect, RedirectStatus, UrlRewrite},
     route::{HeaderMatch, HostPattern, Match, PathMatch, QueryMatch, RegexMatch, Route, Rule, StringMatch},
-    serve::{Action, Table, Target, Timeouts, Weighted},
+    serve::{Action, Budgets, Carrier, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted},
 };
 
 use crate::workload::Share;
 
 /// The shares of one deployment that are ready, with their replicas.
 pub(super) type Ready<'a> = &'a dyn Fn(&str) -> Vec<(Arc<Share>, u32)>;
+
+/// Of every rule that repeats calls. A process has one host (in tests several, which lose nothing by sharing them), and a
+/// budget lasts as long as some table of its rule.
+static BUDGETS: Budgets = Budgets::new();
 
 /// Builds a table. What cannot be routed is left out and said in the second value; the rest serves.
 pub(super) fn build(routes: &[RouteSpec], ready: Ready<'_>) -> (Table, Vec<String>) {
@@ -41,7 +45,9 @@ fn route(spec: &RouteSpec, ready: Ready<'_>, errors: &mut Vec<String>) -> Result
     let mut rules = Vec::with_capacity(spec.rules.len());
     for (index, rule) in spec.rules.iter().enumerate() {
         let matches = rule.matches.iter().map(a_match).collect::<Result<_, _>>();
-        let action = matches.and_then(|matches| Ok((matches, action(rule, ready, &spec.name, errors)?)));
+        // What tells the rule apart, the same on every host. A name is better than a place, which moves with the rules before it.
+        let id = format!("{} {}", spec.name, rule.name.clone().unwrap_or_else(|| format!("#{index}")));
+        let action = matches.and_then(|matches| Ok((matches, action(rule, &id, ready, &spec.name, errors)?)));
         let (matches, action) = action.map_err(|error| format!("rule {index}: {error}"))?;
         rules.push(Rule { name: rule.name.clone(), matches, action });
     }
@@ -84,7 +90,13 @@ fn value(kind: ValueMatchType, text: &str) -> Result<StringMatch, String> {
     })
 }
 
-fn action(rule: &RouteRule, ready: Ready<'_>, route: &str, errors: &mut Vec<String>) -> Result<Action, String> {
+fn action(
+    rule: &RouteRule,
+    id: &str,
+    ready: Ready<'_>,
+    route: &str,
+    errors: &mut Vec<String>,
+) -> Result<Action, String> {
     let rule_filters = filters(&rule.filters)?;
     let by_prefix = |it: &HttpRouteMatch| it.path.as_ref().is_none_or(|it| it.r#type == PathMatchType::PathPrefix);
     let prefix_only = rule.matches.iter().all(by_prefix);
@@ -101,7 +113,32 @@ fn action(rule: &RouteRule, ready: Ready<'_>, route: &str, errors: &mut Vec<Stri
         let shares = rule.backends.iter().flat_map(|backend| ready(&backend.deployment));
         timeouts.request = shares.map(|(share, _)| share.request_timeout).max();
     }
-    Ok(Action { filters: rule_filters.boxed(), backends: Weighted::new(targets), timeouts })
+    let backends = Weighted::new(targets);
+    let retry = rule.retry.as_ref().map(|it| retry(it, id)).transpose()?.map(Box::new);
+    let sessions = rule.session_persistence.as_ref().map(|it| Sessions::new(&session(it), id, &backends));
+    let sessions = sessions.transpose().map_err(say)?.map(Box::new);
+    Ok(Action { filters: rule_filters.boxed(), backends, timeouts, retry, sessions })
+}
+
+fn retry(spec: &HttpRouteRetry, id: &str) -> Result<Retry, String> {
+    Ok(Retry {
+        codes: spec.codes.iter().map(|code| StatusCode::from_u16(*code).map_err(say)).collect::<Result<_, _>>()?,
+        attempts: spec.attempts.unwrap_or(Retry::ATTEMPTS),
+        backoff: spec.backoff.map_or(Retry::BACKOFF, Duration::from),
+        budget: BUDGETS.of(id),
+    })
+}
+
+fn session(spec: &SessionPersistence) -> SessionConfig {
+    SessionConfig {
+        name: spec.session_name.clone(),
+        carrier: match spec.r#type {
+            SessionPersistenceType::Cookie => Carrier::Cookie { permanent: spec.is_permanent() },
+            SessionPersistenceType::Header => Carrier::Header,
+        },
+        absolute: spec.absolute_timeout.map(Duration::from),
+        idle: spec.idle_timeout.map(Duration::from),
+    }
 }
 
 /// Weights are multiplied by this, so that one backend's weight can be split between its revisions.

@@ -3,9 +3,12 @@
 use penstock_api::{
     manifest::ObjectKey,
     reasons,
-    route::{HttpRouteFilter, HttpRouteMatch, PathMatchType, ValueMatchType},
+    route::{HttpRouteFilter, HttpRouteMatch, PathMatchType, SessionPersistence, ValueMatchType},
 };
-use penstock_router::route::{PathMatch, RegexMatch};
+use penstock_router::{
+    Sessions,
+    route::{PathMatch, RegexMatch},
+};
 
 use super::Findings;
 
@@ -71,4 +74,20 @@ pub(super) fn filters(
     }
     let supported = |it: &HttpRouteFilter| !matches!(it, HttpRouteFilter::Unsupported(_));
     given.iter().all(supported).then(|| given.to_vec())
+}
+
+/// The sessions, unless no client could carry them: the rule works without them, as without a field of a newer Gateway API.
+pub(super) fn session(
+    given: Option<&SessionPersistence>,
+    object: &ObjectKey,
+    at: &str,
+    findings: &mut Findings,
+) -> Option<SessionPersistence> {
+    let given = given?;
+    if let Some(Err(error)) = given.session_name.as_deref().map(Sessions::check_name) {
+        let path = format!("{at}.sessionPersistence.sessionName");
+        findings.warn(object, path, reasons::UNSUPPORTED_VALUE, format!("{error}; the rule keeps no sessions"));
+        return None;
+    }
+    Some(given.clone())
 }

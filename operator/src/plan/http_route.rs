@@ -121,12 +121,6 @@ fn rule(
     known: &dyn Fn(&str) -> bool,
     findings: &mut Findings,
 ) -> Option<RouteRule> {
-    for (field, value) in [("retry", &rule.retry), ("sessionPersistence", &rule.session_persistence)] {
-        if value.is_some() {
-            let message = format!("{field} is not supported yet, the rule works without it");
-            findings.warn(object, format!("{at}.{field}"), reasons::NOT_SUPPORTED, message);
-        }
-    }
     let matches = convert::matches(&rule.matches, object, at, findings)?;
     let (filters, backends) = match convert::filters(&rule.filters, object, at, findings) {
         Some(filters) => {
@@ -135,7 +129,9 @@ fn rule(
         }
         None => (Vec::new(), Vec::new()),
     };
-    Some(RouteRule { name: rule.name.clone(), matches, filters, backends, timeouts: rule.timeouts })
+    let session_persistence = convert::session(rule.session_persistence.as_ref(), object, at, findings);
+    let (name, retry) = (rule.name.clone(), rule.retry.clone());
+    Some(RouteRule { name, matches, filters, backends, timeouts: rule.timeouts, retry, session_persistence })
 }
 
 /// The backend; one that is not valid keeps its weight and gets no deployment, so that its share gets 500.

@@ -169,7 +169,9 @@ fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> 
         _ => Vec::new(),
     };
     let filters = filters.unwrap_or_default();
-    Some(RouteRule { name: rule.name.clone(), matches, filters, backends, timeouts: rule.timeouts })
+    let (name, retry) = (rule.name.clone(), rule.retry.clone());
+    // Rules of a template have one backend: there is nothing for a session to choose from.
+    Some(RouteRule { name, matches, filters, backends, timeouts: rule.timeouts, retry, session_persistence: None })
 }
 
 fn entry(config: &BTreeMap<String, String>, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Entry {

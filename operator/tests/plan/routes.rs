@@ -1,6 +1,9 @@
 //! Rules and backends of HTTPRoutes and of `http.routes`.
 
-use super::support::{deployment, findings, http_route, listener, plan_of, routes};
+use penstock_api::manifest::Object;
+use penstock_operator::plan::Plan;
+
+use super::support::{deployment, findings, http_route, listener, objects, plan_all, plan_of, routes};
 
 const GROUP: &str = "group: runtime.wasmcloud.dev, kind: WorkloadDeployment";
 
@@ -39,8 +42,31 @@ fn a_filter_that_is_not_supported_makes_the_rule_fail() {
     let (text, said) = planned(&format!("filters: [{{type: CORS, cors: {{}}}}], backendRefs: [{{name: a, {GROUP}}}]"));
     assert_eq!((text.as_str(), said.len()), (" -> ", 1));
     assert_eq!(said, ["HTTPRoute default/r spec.rules[0].filters[0] UnsupportedValue"]);
-    let (_, said) = planned(&format!("retry: {{attempts: 2}}, backendRefs: [{{name: a, {GROUP}}}]"));
-    assert_eq!(said, ["HTTPRoute default/r spec.rules[0].retry NotSupported"]);
+}
+
+#[test]
+fn retries_and_sessions_are_carried_to_the_hosts() {
+    let fields = "retry: {codes: [502], attempts: 2, backoff: 5ms}, sessionPersistence: {sessionName: s, type: Header}";
+    let yaml = deployment("a", "", "") + &route(&format!("{fields}, backendRefs: [{{name: a, {GROUP}}}]"));
+    let rule = |plan: &Plan| {
+        let routes = &listener(plan, "shared").routes;
+        routes.iter().find(|it| it.name == "default/r").expect("the route").rules[0].clone()
+    };
+    let plan = plan_of(&yaml);
+    let (retry, session) = (rule(&plan).retry.expect("a retry"), rule(&plan).session_persistence.expect("a session"));
+    assert_eq!((&*retry.codes, retry.attempts, findings(&plan).len()), (&[502][..], Some(2), 0));
+    assert_eq!(session.session_name.as_deref(), Some("s"));
+
+    // Gateway API lets any text pass as a name, so an API server may have it.
+    let mut objects = objects(&yaml);
+    for object in &mut objects {
+        if let Object::HttpRoute(it) = object {
+            it.spec.rules[0].session_persistence.as_mut().expect("a session").session_name = Some("a;b".to_owned());
+        }
+    }
+    let plan = plan_all(objects);
+    assert_eq!((rule(&plan).session_persistence, rule(&plan).retry), (None, Some(retry)));
+    assert_eq!(findings(&plan), ["HTTPRoute default/r spec.rules[0].sessionPersistence.sessionName UnsupportedValue"]);
 }
 
 #[test]

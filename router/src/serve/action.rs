@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::weighted::Shares;
+use super::{retry::Retry, session::Sessions, weighted::Shares};
 use crate::{Backend, admit::Admission, filter::Filters, route};
 
 /// A listener's route table.
@@ -17,6 +17,10 @@ pub struct Action {
     pub backends: Weighted,
     /// Timeouts, if other than the listener's.
     pub timeouts: Timeouts,
+    /// When a call is repeated. Never, if `None`: see there why.
+    pub retry: Option<Box<Retry>>,
+    /// What keeps a client with the backend that it was given first.
+    pub sessions: Option<Box<Sessions>>,
 }
 
 /// Timeouts of a rule. Zero turns one off, as in Gateway API; `None` leaves it to the listener.
@@ -57,6 +61,13 @@ impl Weighted {
     #[must_use]
     pub fn pick(&self) -> Option<(usize, &Target)> {
         let place = self.0.pick(fastrand::u64(..))?;
+        Some((place, self.0.get(place)?))
+    }
+
+    /// The same, but another one than that at `place`; `None` if there is no other with any weight.
+    #[must_use]
+    pub(crate) fn pick_but(&self, place: usize) -> Option<(usize, &Target)> {
+        let place = self.0.pick_but(place, fastrand::u64(..))?;
         Some((place, self.0.get(place)?))
     }
 

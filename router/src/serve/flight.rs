@@ -43,6 +43,8 @@ pub(crate) struct Flight {
     pub(crate) generation: u64,
     pub(crate) permit: Option<Permit>,
     pub(crate) queue_wait: Duration,
+    /// Calls beyond the first.
+    pub(crate) retries: u32,
     pub(crate) first_byte: Option<Duration>,
     /// Gap that the response body may leave between two of its bytes.
     pub(crate) body_timeout: Option<Duration>,
@@ -125,6 +127,7 @@ impl Flight {
             generation: 0,
             permit: None,
             queue_wait: Duration::ZERO,
+            retries: 0,
             first_byte: None,
             body_timeout: None,
             status: None,
@@ -162,6 +165,7 @@ impl Flight {
             bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes()),
             bytes_out: self.bytes_out,
             queue_wait: self.queue_wait,
+            retries: self.retries,
             first_byte: self.first_byte,
             total: now.saturating_duration_since(self.started),
             client: self.origin.client,

@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    Target,
+    Target, attempts,
     call::{Sender, call},
     download::Download,
     finish,
@@ -117,7 +117,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let hit = generation.table.locate(&key);
     flight.generation = generation.number;
     let hit = hit.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
-    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, origin, .. } = flight;
+    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, retries, origin, .. } = flight;
     let routed: &Routed = routed.insert(Routed { generation, hit });
     let action = routed.action();
 
@@ -125,9 +125,19 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     if let Some(redirect) = redirected(rule_filters, &parts, routed, &peer) {
         return redirect;
     }
+    // Before the filters, which may change path and cookies.
+    let visit = action.sessions.as_deref().map(|sessions| sessions.visit(&parts, routed.matched()));
     if let Some(filters) = rule_filters {
         filters.apply_request(&mut parts, routed.matched())?;
     }
+    if visit.is_some() || action.retry.is_some() {
+        let started = *started;
+        let held = attempts::Held { target, upload, body_timeout, permit, queue_wait, retries, origin };
+        // Boxed, so that requests of other rules do not carry the room for it with them.
+        return Box::pin(attempts::answer(&peer, routed, visit, started, parts, incoming, held)).await;
+    }
+    // None, and gone before the waits below, which then need no room for it.
+    drop(visit);
     let (place, picked) = action.backends.pick().ok_or_else(no_backend)?;
     *target = Some(place);
     let target_filters = picked.filters.as_deref();
@@ -155,7 +165,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     Ok(response)
 }
 
-fn redirected(
+pub(super) fn redirected(
     filters: Option<&Filters>,
     parts: &Parts,
     routed: &Routed,
@@ -208,11 +218,11 @@ fn directed(secured: &Secured, host: &str) -> Result<(), Error> {
     Err(Error::new(Cause::WrongAuthority, detail))
 }
 
-fn no_backend() -> Error {
+pub(super) fn no_backend() -> Error {
     Error::new(Cause::NoBackend, "The route matched, but none of its backends exists or has any weight")
 }
 
-fn take_body(
+pub(super) fn take_body(
     incoming: Incoming,
     limit: Option<u64>,
     started: Instant,
@@ -233,7 +243,7 @@ fn take_body(
     Ok(Body::boxed(body))
 }
 
-async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration) -> Result<Permit, Error> {
+pub(super) async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration) -> Result<Permit, Error> {
     if let Some(permit) = target.admission.try_admit() {
         return Ok(permit);
     }
@@ -244,6 +254,6 @@ async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration
 }
 
 /// A timeout of zero is none, as in Gateway API.
-fn non_zero(timeout: Duration) -> Option<Duration> {
+pub(super) fn non_zero(timeout: Duration) -> Option<Duration> {
     (!timeout.is_zero()).then_some(timeout)
 }

@@ -53,6 +53,19 @@ impl<T> Shares<T> {
         }
     }
 
+    /// The same among all but the item at `place`, in proportion to what is left.
+    #[must_use]
+    pub(super) fn pick_but(&self, place: usize, r: u64) -> Option<usize> {
+        let Items::Many(items) = &self.items else { return if place == 0 { None } else { self.pick(r) } };
+        let Some((upto, _)) = items.get(place) else { return self.pick(r) };
+        let before = place.checked_sub(1).and_then(|last| items.get(last)).map_or(0, |(sum, _)| *sum);
+        let point = ((u128::from(r) * u128::from(self.total - (upto - before))) >> u64::BITS) as u64;
+        // The others as one range: what lies at or after the gap is moved beyond it.
+        let point = if point < before { point } else { point + (upto - before) };
+        let index = items.partition_point(|(sum, _)| *sum <= point);
+        (index < items.len()).then_some(index)
+    }
+
     /// An item by its place.
     #[must_use]
     pub(super) fn get(&self, place: usize) -> Option<&T> {
@@ -112,6 +125,34 @@ mod tests {
                 assert!(*weight > 0 || share == 0.0, "{name}: weight zero was picked");
             }
         }
+    }
+
+    #[test]
+    fn the_others_keep_their_proportions() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for weights in [&[1, 2, 3, 4][..], &[0, 1, 0, 9], &[5, 5], &[1, 0]] {
+            let weighted = Shares::new(weights.iter().copied().zip(0..).collect());
+            for (but, left) in weights.iter().enumerate() {
+                let total: u32 = weights.iter().sum::<u32>() - left;
+                if total == 0 {
+                    assert_eq!(weighted.pick_but(but, random.u64(..)), None, "{weights:?} but {but}");
+                    continue;
+                }
+                let mut counts = vec![0_u32; weights.len()];
+                for _ in 0..PICKS {
+                    counts[weighted.pick_but(but, random.u64(..)).expect("another")] += 1;
+                }
+                for (place, weight) in weights.iter().enumerate() {
+                    let wanted = if place == but { 0.0 } else { f64::from(*weight) / f64::from(total) };
+                    let share = f64::from(counts[place]) / f64::from(PICKS);
+                    assert!((share - wanted).abs() < 0.01, "{weights:?} but {but}: {share} instead of {wanted}");
+                    assert!(wanted > 0.0 || share == 0.0, "{weights:?} but {but}: {place} was picked");
+                }
+            }
+        }
+        let one = Shares::new(vec![(3, 'a')]);
+        assert_eq!((one.pick_but(0, 1), one.pick_but(1, 1)), (None, Some(0)));
+        assert_eq!(Shares::<()>::default().pick_but(0, 1), None);
     }
 
     #[test]

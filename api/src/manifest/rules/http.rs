@@ -6,8 +6,8 @@ use super::{super::diagnostic::Problem, no_duplicates};
 use crate::{
     hostname,
     route::{
-        HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch, HttpRouteSpec,
-        HttpRouteTimeouts, PathMatchType,
+        HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch, HttpRouteRetry,
+        HttpRouteSpec, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
     },
     workload::HttpRule,
 };
@@ -20,6 +20,8 @@ pub(super) fn check_route(spec: &HttpRouteSpec, problems: &mut Vec<Problem>) {
         matches(&rule.matches, &at, problems);
         filters(&rule.filters, &rule.matches, &at, problems);
         timeouts(rule.timeouts.as_ref(), &at, problems);
+        retry(rule.retry.as_ref(), &at, problems);
+        session(rule.session_persistence.as_ref(), &at, problems);
         let redirects = rule.filters.iter().any(|it| matches!(it, HttpRouteFilter::RequestRedirect(_)));
         if redirects && !rule.backend_refs.is_empty() {
             let advice = "a redirect asks no backend: remove `backendRefs` or the filter";
@@ -39,6 +41,7 @@ pub(super) fn check_rules(rules: &[HttpRule], components: &BTreeSet<&str>, at: &
         matches(&rule.matches, &at, problems);
         filters(&rule.filters, &rule.matches, &at, problems);
         timeouts(rule.timeouts.as_ref(), &at, problems);
+        retry(rule.retry.as_ref(), &at, problems);
         if let Some(component) = rule.component.as_deref()
             && !components.contains(component)
         {
@@ -191,5 +194,33 @@ fn timeouts(timeouts: Option<&HttpRouteTimeouts>, at: &str, problems: &mut Vec<P
     {
         let path = format!("{at}.timeouts.backendRequest");
         problems.push(Problem::error(path, format!("{one} is longer than request, {whole}"), "shorten it"));
+    }
+}
+
+fn retry(retry: Option<&HttpRouteRetry>, at: &str, problems: &mut Vec<Problem>) {
+    let codes = retry.map(|it| &*it.codes).unwrap_or_default();
+    no_duplicates(codes.iter(), problems, |index, code| {
+        let path = format!("{at}.retry.codes[{index}]");
+        Problem::error(path, format!("{code} is there twice"), "remove one of them")
+    });
+}
+
+fn session(session: Option<&SessionPersistence>, at: &str, problems: &mut Vec<Problem>) {
+    let Some(session) = session else { return };
+    let at = format!("{at}.sessionPersistence");
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if let Some(name) = &session.session_name
+        && (name.is_empty() || !name.bytes().all(plain))
+    {
+        let message = format!("{name:?} is no name for a session");
+        problems.push(Problem::error(format!("{at}.sessionName"), message, "use letters, digits, `-` and `_`"));
+    }
+    if session.is_permanent() && session.absolute_timeout.is_none() {
+        let advice = "add it, or write `lifetimeType: Session`";
+        problems.push(Problem::error(&at, "a permanent cookie says when it ends: absoluteTimeout is missing", advice));
+    }
+    if session.r#type == SessionPersistenceType::Header && session.cookie_config.is_some() {
+        let advice = Some("remove it, or write `type: Cookie`".to_owned());
+        problems.push(Problem::warning(format!("{at}.cookieConfig"), "the session is carried in a header", advice));
     }
 }

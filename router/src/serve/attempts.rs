@@ -1,0 +1,188 @@
+//! The way of a request whose rule repeats calls or keeps sessions: the last steps of [`request`](super::request), as often
+//! as need be. Rules with neither do not come here.
+//!
+//! Each attempt picks its backend anew and is admitted anew, and holds nothing of the one before: that one's response was
+//! dropped (which ends its call) and its permit given back before the pause. Only a response whose head has not gone to the
+//! client can be given up, and this is where that is so: once it is returned from here it is sent.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response, request::Parts};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Action, Peer, Retry, Target,
+    call::{Sender, call},
+    finish,
+    flight::Routed,
+    origin::Origin,
+    replay::Replay,
+    request::{admit, no_backend, non_zero, redirected, take_body},
+    retry::Repeat,
+    session::{Visit, another},
+    upload::Upload,
+};
+use crate::{Body, CallContext, Error, admit::Permit};
+
+/// What the flight is told of its attempts.
+pub(crate) struct Held<'f> {
+    pub(crate) target: &'f mut Option<usize>,
+    pub(crate) upload: &'f mut Option<Arc<Upload>>,
+    pub(crate) body_timeout: &'f mut Option<Duration>,
+    pub(crate) permit: &'f mut Option<Permit>,
+    pub(crate) queue_wait: &'f mut Duration,
+    pub(crate) retries: &'f mut u32,
+    pub(crate) origin: &'f Origin,
+}
+
+/// Answers a request whose rule's own filters are through.
+pub(crate) async fn answer(
+    peer: &Peer,
+    routed: &Routed,
+    visit: Option<Visit>,
+    started: Instant,
+    parts: Parts,
+    incoming: Incoming,
+    held: Held<'_>,
+) -> Result<Response<Body>, Error> {
+    let action = routed.action();
+    let limits = &peer.shared.config.limits;
+    let Held { target, upload, body_timeout, permit, queue_wait, retries, origin } = held;
+    let timeout = non_zero(action.timeouts.request.unwrap_or(limits.request_timeout));
+    let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
+    *body_timeout = timeout;
+    let context = CallContext { client: origin.client, tls: origin.tls, deadline };
+    let body = take_body(incoming, limits.body_bytes, started, upload)?;
+    let upload = upload.as_deref();
+
+    let retry = action.retry.as_deref().filter(|retry| retry.attempts > 0);
+    let Some(retry) = retry else {
+        let (place, picked) = pick(action, visit.as_ref(), None)?;
+        *target = Some(place);
+        if let Some(redirect) = redirected(picked.filters.as_deref(), &parts, routed, peer) {
+            return redirect;
+        }
+        let attempt = Attempt { peer, routed, picked, context, upload, timeout };
+        let response = attempt.make(parts, body, permit, queue_wait).await?;
+        return Ok(attempt.finish(response, place, visit.as_ref()));
+    };
+    retry.budget.earn();
+    let replay = Replay::new(body);
+    let mut failed = None;
+    loop {
+        let (place, picked) = pick(action, visit.as_ref(), failed)?;
+        *target = Some(place);
+        if let Some(redirect) = redirected(picked.filters.as_deref(), &parts, routed, peer) {
+            return redirect;
+        }
+        let attempt = Attempt { peer, routed, picked, context, upload, timeout };
+        let outcome = attempt.make(parts.clone(), replay.next(), permit, queue_wait).await;
+        let again = again(retry, *retries, &outcome, &parts, &replay, upload);
+        let pause = again
+            .filter(|repeat| *repeat == Repeat::Anywhere || has_another(action, visit.as_ref(), place))
+            .map(|_| retry.pause(*retries, fastrand::u32(..)))
+            .filter(|pause| fits(*pause, until(deadline, upload, timeout)))
+            // The last question, since a yes is paid for.
+            .filter(|_| retry.budget.spend());
+        let Some(pause) = pause else {
+            replay.settle();
+            return Ok(attempt.finish(outcome?, place, visit.as_ref()));
+        };
+        drop(outcome);
+        *permit = None;
+        sleep(pause).await;
+        *retries += 1;
+        failed = Some(place);
+    }
+}
+
+fn pick<'a>(action: &'a Action, visit: Option<&Visit>, failed: Option<usize>) -> Result<(usize, &'a Target), Error> {
+    let picked = match (action.sessions.as_deref(), visit) {
+        (Some(sessions), Some(visit)) => sessions.pick(visit, &action.backends, failed),
+        _ => another(&action.backends, failed),
+    };
+    picked.ok_or_else(no_backend)
+}
+
+fn has_another(action: &Action, visit: Option<&Visit>, place: usize) -> bool {
+    pick(action, visit, Some(place)).is_ok_and(|(other, _)| other != place)
+}
+
+/// Whether the outcome is worth another call and the request is still all there to be sent.
+fn again(
+    retry: &Retry,
+    retries: u32,
+    outcome: &Result<Response<Body>, Error>,
+    parts: &Parts,
+    replay: &Replay,
+    upload: Option<&Upload>,
+) -> Option<Repeat> {
+    if retries >= retry.attempts || upload.is_some_and(|upload| upload.failure().is_some()) || !replay.is_whole() {
+        return None;
+    }
+    retry.repeats(outcome, &parts.method)
+}
+
+/// When the request must have been answered: as `call` has it, a client that still sends has more time.
+fn until(deadline: Option<Instant>, upload: Option<&Upload>, timeout: Option<Duration>) -> Option<Instant> {
+    let sending = upload.zip(timeout).and_then(|(upload, timeout)| upload.last().checked_add(timeout));
+    deadline.map(|deadline| sending.map_or(deadline, |sending| deadline.max(sending)))
+}
+
+/// Whether there is still time after the pause.
+fn fits(pause: Duration, until: Option<Instant>) -> bool {
+    match (Instant::now().checked_add(pause), until) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(then), Some(until)) => then < until,
+    }
+}
+
+/// One call of one backend.
+struct Attempt<'a> {
+    peer: &'a Peer,
+    routed: &'a Routed,
+    picked: &'a Target,
+    context: CallContext,
+    upload: Option<&'a Upload>,
+    timeout: Option<Duration>,
+}
+
+// === impl Attempt ===
+
+impl Attempt<'_> {
+    async fn make(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        permit: &mut Option<Permit>,
+        queue_wait: &mut Duration,
+    ) -> Result<Response<Body>, Error> {
+        if let Some(filters) = &self.picked.filters {
+            filters.apply_request(&mut parts, self.routed.matched())?;
+        }
+        let mut waited = Duration::ZERO;
+        let admitted = admit(self.picked, self.context.deadline, &mut waited).await;
+        *queue_wait += waited;
+        *permit = Some(admitted?);
+        let sender = Sender { peer: self.peer, upload: self.upload, timeout: self.timeout };
+        let timeouts = &self.routed.action().timeouts;
+        let request = Request::from_parts(parts, body);
+        let mut response = call(&*self.picked.backend, request, self.context, timeouts, sender).await?;
+        finish::check(&mut response)?;
+        Ok(response)
+    }
+
+    /// The response that goes to the client: through the filters, and with what it needs to come back here.
+    fn finish(&self, mut response: Response<Body>, place: usize, visit: Option<&Visit>) -> Response<Body> {
+        let action = self.routed.action();
+        for filters in self.picked.filters.as_deref().into_iter().chain(action.filters.as_deref()) {
+            filters.apply_response(response.headers_mut());
+        }
+        if let (Some(sessions), Some(visit)) = (action.sessions.as_deref(), visit) {
+            sessions.mark(visit, place, self.context.tls, response.headers_mut());
+        }
+        response
+    }
+}

@@ -52,7 +52,7 @@ enum Delivery {
 async fn each_request_of_the_corpus_means_what_the_rfcs_say() {
     let reached = Arc::new(Reached::default());
     let limits = ListenerLimits { body_bytes: Some(1000), ..ListenerLimits::default() };
-    let server = Server::with_limits(&reached.backend(), limits);
+    let server = Server::with_config(&reached.backend(), corpus::config(limits));
     let all: Vec<Case> = FILES.into_iter().flat_map(cases).collect();
     assert!(all.len() >= 200, "{} cases", all.len());
     let places = Arc::new(Semaphore::new(AT_ONCE));

@@ -8,13 +8,18 @@ use std::net::Ipv6Addr;
 
 use http::{
     HeaderName, HeaderValue, Method, Version,
-    header::{HOST, TRANSFER_ENCODING, UPGRADE},
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
     uri::Authority,
 };
 
 use super::hop;
 use crate::{Cause, Error};
+
+const NO_WEBSOCKET: &str = "WebSocket (RFC 6455, over HTTP/2 RFC 8441) is not offered: components cannot be upgraded to. Use \
+                            server-sent events or streamed bodies, or route this path past Penstock";
+
+const NO_UPGRADE: &str = "Protocol upgrades are not offered: send the request without Upgrade";
 
 /// Refuses what cannot be answered with one meaning, or not at all. Afterwards the request has exactly one authority
 /// (which may be empty), a path that starts with `/` (or is `*`, of OPTIONS), and a body of known framing.
@@ -29,10 +34,16 @@ pub(crate) fn refuse(parts: &Parts, header_count: usize) -> Result<Seen<'_>, Err
     target(parts)?;
     // One pass over the headers for all that matters here: a lookup for each would cost more than the rest of this.
     let mut seen = Seen::default();
+    let mut length = false;
     for (name, value) in &parts.headers {
         if *name == HOST {
             if seen.host.replace(value).is_some() {
                 return Err(malformed("Several Host headers"));
+            }
+        } else if *name == CONTENT_LENGTH {
+            // HTTP/2 lets several equal ones through, and a component might read another one than we do.
+            if std::mem::replace(&mut length, true) {
+                return Err(malformed("Several Content-Length headers"));
             }
         } else if hop::is_hop(name) {
             seen.hop = true;
@@ -140,19 +151,20 @@ fn hop_by_hop(name: &HeaderName, value: &HeaderValue, version: Version) -> Resul
     // hyper undoes `chunked` alone: any other coding would reach the backend as if it were the content.
     if *name == TRANSFER_ENCODING && version < Version::HTTP_2 && !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
         // RFC 9112 section 6.1: never applied twice.
-        if codings(value).filter(|coding| coding.eq_ignore_ascii_case("chunked")).count() > 1 {
+        if elements(value).filter(|coding| coding.eq_ignore_ascii_case("chunked")).count() > 1 {
             return Err(malformed("The body is chunked more than once"));
         }
         return Err(not_offered("The only transfer coding understood is chunked"));
     }
     // Of HTTP/1.0 it is ignored (RFC 9110 section 7.8).
     if *name == UPGRADE && version != Version::HTTP_10 && !may_ignore(value) {
-        return Err(not_offered("Protocol upgrades are not offered"));
+        return Err(not_offered(if is_websocket(value) { NO_WEBSOCKET } else { NO_UPGRADE }));
     }
     Ok(())
 }
 
-fn codings(value: &HeaderValue) -> impl Iterator<Item = &str> {
+/// The elements of a list.
+fn elements(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim)
 }
 
@@ -160,6 +172,10 @@ fn codings(value: &HeaderValue) -> impl Iterator<Item = &str> {
 fn may_ignore(upgrade: &HeaderValue) -> bool {
     let ignorable = |protocol: &str| protocol.trim().eq_ignore_ascii_case("h2c");
     upgrade.to_str().is_ok_and(|upgrade| upgrade.split(',').all(ignorable))
+}
+
+fn is_websocket(upgrade: &HeaderValue) -> bool {
+    elements(upgrade).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 fn malformed(detail: &'static str) -> Error {

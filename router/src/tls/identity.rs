@@ -44,6 +44,11 @@ impl Identity {
         HeaderValue::try_from(text).ok().map(Self)
     }
 
+    /// Whether a header is the one that tells of it.
+    pub(crate) fn is_header(name: &HeaderName) -> bool {
+        *name == CLIENT_CERTIFICATE
+    }
+
     /// Says it to the backend; whatever the client itself has said is taken away.
     pub(crate) fn say(identity: Option<&Self>, headers: &mut HeaderMap) {
         match identity {

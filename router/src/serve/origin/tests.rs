@@ -85,7 +85,6 @@ fn x_forwarded() {
                     "x-forwarded-proto: https",
                     "x-forwarded-port: 1",
                     "x-forwarded-prefix: /admin",
-                    "x-forwarded-client-cert: me",
                     "x-real-ip: 10.0.0.2",
                     "forwarded: for=10.0.0.3",
                 ],
@@ -265,6 +264,7 @@ fn forwarded() {
                 &[
                     "host: inner",
                     "forwarded: For=\"[2001:db8::1]:4711\";Proto=https;host=\"a.example:8443\";by=_gw, for=10.0.0.2;proto=http",
+                    "x-forwarded-client-cert: Hash=00",
                     "x-forwarded-for: 1.1.1.1",
                     "x-forwarded-prefix: /admin",
                     "x-real-ip: 1.1.1.1",
@@ -273,6 +273,7 @@ fn forwarded() {
                     "forwarded: For=\"[2001:db8::1]:4711\";Proto=https;host=\"a.example:8443\";by=_gw, \
                      for=10.0.0.2;proto=http, for=\"[fd00::9]\";host=\"inner\";proto=http",
                     "host: inner",
+                    "x-forwarded-client-cert: Hash=00",
                     "x-forwarded-for: 2001:db8::1, 10.0.0.2, fd00::9",
                     "x-forwarded-host: a.example:8443",
                     "x-forwarded-port: 8443",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
 
 use super::{super::source::Source, put};
-use crate::{Error, listen::Networks};
+use crate::{Error, listen::Networks, tls::Identity};
 
 pub(super) const FOR: &str = "x-forwarded-for";
 pub(super) const PROTO: &str = "x-forwarded-proto";
@@ -83,10 +83,10 @@ impl Way {
     }
 }
 
-/// Whether a header tells of the request's way.
+/// Whether a header tells of the request's way. Who the client is by its certificate is not part of it: [`Identity`] has the say.
 pub(super) fn tells(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-forwarded-") || name == "forwarded" || name == "x-real-ip"
+    let text = name.as_str();
+    (text.starts_with("x-forwarded-") && !Identity::is_header(name)) || text == "forwarded" || text == "x-real-ip"
 }
 
 /// Takes off all that tells of the request's way, but for one header.

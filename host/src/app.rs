@@ -18,7 +18,7 @@ use std::{
 use penstock_api::snapshot::Snapshot;
 use penstock_router::{
     drain::{self, DrainSignal},
-    listen::ListenerLimits,
+    listen::ListenerConfig,
     observe::Observer,
 };
 use thiserror::Error;
@@ -48,8 +48,8 @@ pub struct HostConfig {
     pub store: StoreOptions,
     /// Memory for a component that names no limit, in MiB.
     pub default_memory_mib: u32,
-    /// What every listener allows.
-    pub limits: ListenerLimits,
+    /// What every listener allows and whom it believes; its name and its TLS are filled in.
+    pub listener: ListenerConfig,
     /// How long a share that is no longer wanted may finish what is in flight.
     pub drain_timeout: Duration,
 }
@@ -63,7 +63,7 @@ impl HostConfig {
             engine: EngineOptions::default(),
             store: StoreOptions::default(),
             default_memory_mib: 256,
-            limits: ListenerLimits::default(),
+            listener: ListenerConfig::new(""),
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -1,11 +1,15 @@
 //! The command line of `penstock-host`. Every flag can be given as a variable of the environment, which is how pods are
 //! configured.
 
+mod fronts;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use http::Uri;
 use penstock_api::GatewayDuration;
+
+use self::fronts::Fronts;
 
 /// Runs WebAssembly components behind HTTP listeners, as the operator tells it.
 #[derive(Clone, Debug, Parser)]
@@ -62,6 +66,8 @@ pub(crate) struct Args {
     /// Registries that speak plain HTTP.
     #[arg(long, env = "PENSTOCK_INSECURE_REGISTRIES", value_delimiter = ',', value_name = "HOST[:PORT]")]
     pub(crate) insecure_registry: Vec<String>,
+    #[command(flatten)]
+    pub(crate) fronts: Fronts,
     /// How log lines look.
     #[arg(long, env = "PENSTOCK_LOG_FORMAT", value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,

@@ -45,6 +45,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     config.default_memory_mib = args.default_memory_mib;
     config.drain_timeout = args.drain_timeout;
     config.store.insecure_registries.clone_from(&args.insecure_registry);
+    args.fronts.configure(&mut config.listener);
     let host = Host::start(config, metrics.clone())?;
     host.count(metrics.clone());
     let admin =

@@ -17,7 +17,10 @@ use penstock_tests::{
     http::get,
     process::{Process, free_port},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
 
 use self::support::{Files, Server};
 
@@ -148,8 +151,51 @@ async fn a_share_that_loads_holds_up_no_other_ack() {
     drop(get(admin, "admin", "/livez").await.unwrap());
 }
 
+#[tokio::test]
+async fn who_stands_in_front_is_believed_and_nobody_else() {
+    let files = Files::new(&["host-a"]);
+    let mut server = Server::start(&files).await;
+    let fronts = ["--trusted-proxies", "127.0.0.3/32", "--proxy-protocol-from", "127.0.0.2"];
+    let mut host = start_with(&files, server.address, "0s", &fronts);
+    let admin = admin(&mut host).await;
+    let id = server.connected(|_| true).await.host;
+    let front = free_port().unwrap();
+    server.hosts.push(&id, Arc::new(snapshot(1, front)));
+    host.answers(admin, "admin", "/readyz", START).await.unwrap();
+
+    let asked = "GET /dump HTTP/1.1\r\nHost: any.example\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n\r\n";
+    let proxied = format!("PROXY TCP4 192.0.2.9 127.0.0.1 4711 80\r\n{asked}");
+    for (from, sent, told) in [
+        ("127.0.0.1", asked, Some("127.0.0.1")),
+        ("127.0.0.3", asked, Some("192.0.2.7, 127.0.0.3")),
+        ("127.0.0.2", proxied.as_str(), Some("192.0.2.9")),
+        ("127.0.0.2", asked, None),
+        ("127.0.0.1", proxied.as_str(), None),
+    ] {
+        let answer = exchange(from, front, sent).await;
+        let line = told.map(|told| format!("\"x-forwarded-for\",\"{told}\""));
+        let seen = line.map_or(!answer.contains("200 OK"), |line| answer.contains(&line));
+        assert!(seen, "from {from}: {sent}: {answer}");
+    }
+}
+
+async fn exchange(from: &str, to: SocketAddr, sent: &str) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A refused connection may be reset behind its answer.
+    let _reset = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 /// The program, its files where a pod would have them.
 fn start(files: &Files, operator: SocketAddr, drain_delay: &str) -> Process {
+    start_with(files, operator, drain_delay, &[])
+}
+
+fn start_with(files: &Files, operator: SocketAddr, drain_delay: &str, more: &[&str]) -> Process {
     let mut command = Command::new(binary());
     let path = |name: &str| files.path(name).display().to_string();
     command.args(["--host-id", "host-a", "--operator", &format!("https://{operator}")]);
@@ -166,6 +212,7 @@ fn start(files: &Files, operator: SocketAddr, drain_delay: &str) -> Process {
         "--log-format",
         "json",
     ]);
+    command.args(more);
     Process::start(&mut command).unwrap()
 }
 

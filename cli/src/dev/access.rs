@@ -43,7 +43,11 @@ fn request(record: &AccessRecord<'_>) -> Request {
         queue_ms: ms(record.queue_wait),
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,
+        retries: record.retries,
         client: record.client,
+        peer: (record.peer != record.client).then_some(record.peer),
+        trace_id: record.trace_id.map(str::to_owned),
+        request_id: record.request_id.map(str::to_owned),
     }
 }
 

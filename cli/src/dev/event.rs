@@ -191,5 +191,20 @@ pub(super) struct Request {
     pub(super) queue_ms: f64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    /// Attempts beyond the first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) retries: u32,
     pub(super) client: SocketAddr,
+    /// Where the connection comes from, if that is not the client: a trusted proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peer: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

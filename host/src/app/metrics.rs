@@ -180,6 +180,11 @@ fn requests(page: &mut Page, metrics: &Metrics) {
             page.counted("penstock_http_generated_responses_total", &labels, count.load(Relaxed));
         }
     }
+    page.family("penstock_http_request_retries_total", "counter", "Attempts beyond the first, by rules with `retry`.");
+    for (listener, workload, series) in each() {
+        let labels = [("listener", listener.as_str()), ("workload", workload.as_str())];
+        page.counted("penstock_http_request_retries_total", &labels, series.retries.load(Relaxed));
+    }
     page.family(
         "penstock_http_request_duration_seconds",
         "histogram",

@@ -330,8 +330,7 @@ impl Reconciler {
                 continue;
             }
             let tls = entry.tls.as_ref().map(|it| it.handle.clone());
-            let config =
-                ListenerConfig { limits: self.config.limits.clone(), tls, ..ListenerConfig::new(name.as_str()) };
+            let config = ListenerConfig { name: name.as_str().into(), tls, ..self.config.listener.clone() };
             let bound = match entry.spec.address.parse::<SocketAddr>() {
                 Ok(address) => Listener::bind(address, config, entry.handle.clone(), self.observer.clone())
                     .map_err(|error| format!("cannot listen on {address}: {error}")),

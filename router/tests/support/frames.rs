@@ -24,7 +24,15 @@ pub const END_HEADERS: u8 = 4;
 /// A type by its name or number.
 pub fn kind(text: &str) -> u8 {
     const NAMES: [&str; 10] = [
-        "DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE",
+        "DATA",
+        "HEADERS",
+        "PRIORITY",
+        "RST_STREAM",
+        "SETTINGS",
+        "PUSH_PROMISE",
+        "PING",
+        "GOAWAY",
+        "WINDOW_UPDATE",
         "CONTINUATION",
     ];
     let named = NAMES.iter().position(|name| *name == text).and_then(|at| u8::try_from(at).ok());

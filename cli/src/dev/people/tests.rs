@@ -96,6 +96,10 @@ fn request(status: Option<u16>, cause: Option<&'static str>) -> Request {
         queue_ms: 0.0,
         bytes_in: 0,
         bytes_out: 0,
+        retries: 0,
+        peer: None,
+        trace_id: None,
+        request_id: None,
         client: ([127, 0, 0, 1], 1).into(),
     }
 }

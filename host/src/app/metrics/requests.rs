@@ -41,6 +41,8 @@ pub(super) struct Series {
     pub(super) causes: [AtomicU64; Cause::ALL.len()],
     pub(super) buckets: [AtomicU64; BOUNDS.len() + 1],
     pub(super) nanos: AtomicU64,
+    /// Attempts beyond the first of each request.
+    pub(super) retries: AtomicU64,
 }
 
 // === impl Metrics ===
@@ -111,7 +113,8 @@ impl Metrics {
 
 impl Observer for Metrics {
     fn request(&self, record: &AccessRecord<'_>) {
-        let ended = Outcome { status: record.status, cause: record.cause, total: record.total };
+        let ended =
+            Outcome { status: record.status, cause: record.cause, total: record.total, retries: record.retries };
         self.of(record.listener, record.backend().unwrap_or_default()).add(&ended);
     }
 }
@@ -121,6 +124,7 @@ struct Outcome {
     status: Option<StatusCode>,
     cause: Option<Cause>,
     total: Duration,
+    retries: u32,
 }
 
 // === impl Series ===
@@ -138,6 +142,9 @@ impl Series {
         {
             one(&self.causes, index);
         }
+        if record.retries > 0 {
+            self.retries.fetch_add(record.retries.into(), Relaxed);
+        }
         let took = record.total.as_secs_f64();
         one(&self.buckets, BOUNDS.partition_point(|bound| *bound < took));
         self.nanos.fetch_add(u64::try_from(record.total.as_nanos()).unwrap_or(u64::MAX), Relaxed);
@@ -150,7 +157,7 @@ mod tests {
     use crate::{ListenerStatus, ShareState, ShareStatus};
 
     fn ended(status: u16, cause: Option<Cause>) -> Outcome {
-        Outcome { status: StatusCode::from_u16(status).ok(), cause, total: Duration::from_millis(3) }
+        Outcome { status: StatusCode::from_u16(status).ok(), cause, total: Duration::from_millis(3), retries: 1 }
     }
 
     #[test]
@@ -166,6 +173,7 @@ mod tests {
         assert_eq!(a.classes[2].load(Relaxed), 2);
         assert_eq!(a.buckets[BOUNDS.partition_point(|it| *it < 0.003)].load(Relaxed), 2);
         assert_eq!(a.nanos.load(Relaxed), 6_000_000);
+        assert_eq!(a.retries.load(Relaxed), 2);
         let not_ready = Cause::ALL.iter().position(|it| *it == Cause::NotReady).unwrap();
         assert_eq!(all["l"]["ns/b"].causes[not_ready].load(Relaxed), 1);
         assert_eq!(all["gone"][""].classes[4].load(Relaxed), 1);

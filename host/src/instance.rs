@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod fair;
 mod heavy;
 mod meter;
 mod pool;
@@ -9,6 +10,7 @@ mod shared;
 mod state;
 mod stdio;
 mod template;
+mod tendency;
 mod work;
 
 pub(crate) use call::answer;

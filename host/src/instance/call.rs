@@ -54,7 +54,7 @@ pub(crate) async fn answer(
     let meter = instance.store.data().meter.clone();
     meter.begin_call();
     let (head, response) = oneshot::channel();
-    let work = Work::new(call(instance, request, head), meter, pool.template.heavy.clone());
+    let work = Work::new(call(instance, request, head), meter, pool.template.lane.clone());
     let mut running = Running::new(work, pool.clone(), context.deadline);
     let response = running.head(response).await?;
     whole_or_stream(running, response).await

@@ -20,7 +20,7 @@ fn now() -> u64 {
 }
 
 /// CPU time of this thread: a system call, so it is asked only when a poll takes long.
-fn cpu() -> u64 {
+pub(super) fn cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }

@@ -71,7 +71,7 @@ impl Shared {
         let template = instance.store.data().template.clone();
         let meter = instance.store.data().meter.clone();
         let work = serve(instance, receiver, retired.clone());
-        tokio::spawn(Work::new(work, meter, template.heavy.clone()));
+        tokio::spawn(Work::new(work, meter, template.lane.clone()));
         Arc::new(Self { jobs, in_flight: Arc::default(), begun: AtomicU32::new(0), retired, limit, max_invocations })
     }
 

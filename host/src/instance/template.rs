@@ -13,7 +13,7 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, p2, p3};
 
 use super::{
-    heavy::HeavyRuntime,
+    heavy::Lane,
     meter::{Meter, Verdict},
     state::{MemoryLimit, State},
     stdio::LogStream,
@@ -63,7 +63,8 @@ pub(crate) struct Template {
     pub(crate) links: Vec<Arc<Template>>,
     /// Places for instances, shared by the whole host: one for each that the pool can hold.
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) heavy: Arc<HeavyRuntime>,
+    /// Where its calls compute.
+    pub(crate) lane: Arc<Lane>,
 }
 
 /// A live component with its store.

@@ -1,16 +1,18 @@
 //! A guest's work as a future: it runs on the thread that polls it until it shows itself to be long computing, and on
-//! the low-priority threads from then on. Dropping it ends the guest.
+//! the low-priority threads from then on; there from the beginning if its component tends to compute. Dropping it ends the
+//! guest.
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::task::JoinHandle;
+use async_task::FallibleTask;
 
-use super::{heavy::HeavyRuntime, meter::Meter};
+use super::{heavy::Lane, meter::Meter};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -18,22 +20,23 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) struct Work<T> {
     place: Place<T>,
     meter: Arc<Meter>,
-    heavy: Arc<HeavyRuntime>,
+    lane: Arc<Lane>,
 }
 
 enum Place<T> {
     Here(Boxed<T>),
-    Away(JoinHandle<T>),
+    Away(FallibleTask<Option<T>>),
     Over,
 }
 
 impl<T: Send + 'static> Work<T> {
-    pub(crate) fn new(
-        work: impl Future<Output = T> + Send + 'static,
-        meter: Arc<Meter>,
-        heavy: Arc<HeavyRuntime>,
-    ) -> Self {
-        Self { place: Place::Here(Box::pin(work)), meter, heavy }
+    pub(crate) fn new(work: impl Future<Output = T> + Send + 'static, meter: Arc<Meter>, lane: Arc<Lane>) -> Self {
+        let work: Boxed<T> = Box::pin(work);
+        let place = match lane.tendency.is_heavy() {
+            true => Away::spawn(work, &meter, &lane),
+            false => Place::Here(work),
+        };
+        Self { place, meter, lane }
     }
 }
 
@@ -43,58 +46,56 @@ impl<T: Send + 'static> Future for Work<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = &mut *self;
-        let output = match &mut this.place {
-            Place::Here(work) => {
-                let poll = poll_metered(work.as_mut(), &this.meter, cx);
-                if let Poll::Ready(output) = poll {
-                    Some(output)
-                } else {
-                    if !this.meter.is_heavy() {
-                        return Poll::Pending;
-                    }
-                    // Between two slices the guest's stack is at rest and may go to another thread.
-                    let Place::Here(work) = std::mem::replace(&mut this.place, Place::Over) else {
-                        return Poll::Pending;
-                    };
-                    let mut away = this.heavy.spawn(Metered { work, meter: this.meter.clone() });
-                    let poll = Pin::new(&mut away).poll(cx);
-                    this.place = Place::Away(away);
-                    match poll {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(output) => output.ok(),
+        if let Place::Here(work) = &mut this.place {
+            match poll_metered(work.as_mut(), &this.meter, cx) {
+                Poll::Ready(output) => {
+                    this.lane.tendency.learn(false);
+                    this.place = Place::Over;
+                    return Poll::Ready(Some(output));
+                }
+                Poll::Pending if !this.meter.is_heavy() => return Poll::Pending,
+                // Between two slices the guest's stack is at rest and may go to another thread.
+                Poll::Pending => {
+                    if let Place::Here(work) = std::mem::replace(&mut this.place, Place::Over) {
+                        this.place = Away::spawn(work, &this.meter, &this.lane);
                     }
                 }
             }
-            Place::Away(away) => match Pin::new(away).poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(output) => output.ok(),
-            },
-            Place::Over => None,
-        };
-        this.place = Place::Over;
-        Poll::Ready(output)
-    }
-}
-
-impl<T> Drop for Work<T> {
-    fn drop(&mut self) {
-        if let Place::Away(away) = &self.place {
-            away.abort();
         }
+        let Place::Away(away) = &mut this.place else { return Poll::Ready(None) };
+        let output = std::task::ready!(Pin::new(away).poll(cx));
+        this.place = Place::Over;
+        Poll::Ready(output.flatten())
     }
 }
 
-struct Metered<T> {
+/// Work on the threads for it.
+struct Away<T> {
     work: Boxed<T>,
     meter: Arc<Meter>,
+    lane: Arc<Lane>,
 }
 
-impl<T> Future for Metered<T> {
-    type Output = T;
+impl<T: Send + 'static> Away<T> {
+    fn spawn(work: Boxed<T>, meter: &Arc<Meter>, lane: &Arc<Lane>) -> Place<T> {
+        Place::Away(lane.spawn(Self { work, meter: meter.clone(), lane: lane.clone() }))
+    }
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+impl<T> Future for Away<T> {
+    /// `None`: it panicked. That must not reach the thread.
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = &mut *self;
-        poll_metered(this.work.as_mut(), &this.meter, cx)
+        match catch_unwind(AssertUnwindSafe(|| poll_metered(this.work.as_mut(), &this.meter, cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                this.lane.tendency.learn(this.meter.is_heavy());
+                Poll::Ready(Some(output))
+            }
+            Err(_panic) => Poll::Ready(None),
+        }
     }
 }
 

@@ -84,7 +84,7 @@ async fn call(
     };
     let meter = meter.unwrap_or_else(|| instance.store.data().meter.clone());
     meter.begin_call();
-    let heavy = template.heavy.clone();
+    let lane = template.lane.clone();
     let work = async move {
         let store = &mut instance.store;
         store.set_epoch_deadline(1);
@@ -96,7 +96,7 @@ async fn call(
         (instance, result.map(|()| results))
     };
     // A task of its own: wasmtime does not let one store's event loop run inside another's.
-    let ended = wasmtime_wasi::runtime::spawn(Work::new(work, meter, heavy)).await;
+    let ended = wasmtime_wasi::runtime::spawn(Work::new(work, meter, lane)).await;
     let Some((instance, result)) = ended else {
         return Err(Error::new(Cause::Internal, "a sibling's call was cut off by a fault of the host").into());
     };

@@ -262,7 +262,7 @@ impl Templates<'_> {
                     options: options.clone(),
                     links: siblings.clone(),
                     slots: self.services.slots.clone(),
-                    heavy: self.services.heavy.clone(),
+                    lane: self.services.heavy.lane(&self.spec.deployment),
                 })
             };
             let entry = if exports(node, "wasi:http/handler@0.3.0") {

@@ -25,7 +25,7 @@ pub use self::{
     duration::GatewayDuration,
     host::{Host, HostSpec, HostStatus},
     replica_set::{WorkloadReplicaSet, WorkloadReplicaSetSpec, WorkloadReplicaSetStatus},
-    route::HttpRoute,
+    route::{GrpcRoute, HttpRoute, ReferenceGrant},
     workload::{Workload, WorkloadSpec, WorkloadStatus},
 };
 

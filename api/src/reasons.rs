@@ -36,6 +36,8 @@ pub const BACKEND_NOT_FOUND: &str = "BackendNotFound";
 pub const INVALID_KIND: &str = "InvalidKind";
 /// A parent that does not exist or has no such port (Gateway API's reason).
 pub const NO_MATCHING_PARENT: &str = "NoMatchingParent";
+/// Routes of another kind have the port already (GEP-1294's reason).
+pub const CONFLICTED: &str = "Conflicted";
 /// A value of a kind or field that is not supported (Gateway API's reason).
 pub const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
 /// A route names a component that the workload does not have.

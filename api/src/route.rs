@@ -1,8 +1,10 @@
-//! What Penstock reads of Gateway API's `HTTPRoute` (`gateway.networking.k8s.io/v1`), also in the shape that
-//! `template.spec.http.routes[]` uses. The schema's own names, defaults and limits are kept.
+//! What Penstock reads of Gateway API (`gateway.networking.k8s.io`): `HTTPRoute`, also in the shape that
+//! `template.spec.http.routes[]` uses, `GRPCRoute` and `ReferenceGrant`. The schema's own names, defaults and limits are kept.
 
 mod backend;
 mod filter;
+mod grant;
+mod grpc;
 mod matching;
 mod resource;
 mod retry;
@@ -11,6 +13,8 @@ mod session;
 pub use self::{
     backend::HttpBackendRef,
     filter::{HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpUrlRewrite},
+    grant::{ReferenceGrant, ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo},
+    grpc::{GrpcMethodMatch, GrpcRoute, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec},
     matching::{
         HttpHeaderMatch, HttpMethod, HttpPathMatch, HttpQueryParamMatch, HttpRouteMatch, PathMatchType, ValueMatchType,
     },

@@ -25,6 +25,7 @@
 //! # In `penstock dev`
 //! [`plan()`] gives one host everything, [`carry_over`] takes it from one plan to the next.
 
+mod any_route;
 mod carry_over;
 mod claims;
 mod convert;
@@ -32,6 +33,7 @@ pub mod deployment;
 pub mod drain;
 pub mod endpoints;
 mod finding;
+mod grants;
 mod host;
 mod http_route;
 pub mod names;
@@ -60,6 +62,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use penstock_api::snapshot::{Listener, Snapshot};
 
 pub use self::{
+    any_route::{AnyRoute, RouteKey, RouteKind, is_service},
     carry_over::carry_over,
     deployment::{
         DeploymentFacts, DeploymentStep, ReplicaSetFacts, WantedReplicaSet, WantedWorkload, WorkloadFacts,
@@ -67,7 +70,6 @@ pub use self::{
     },
     finding::{Finding, Severity},
     host::{HostAddress, HostId, HostState, HostView},
-    http_route::route_parents,
     objects::{Name, Objects},
     options::{Options, ServicePort},
     placement::{Held, Placement, Spread},
@@ -126,8 +128,11 @@ pub fn plan(objects: &Objects, options: &Options<'_>) -> Plan {
         let tls = tls::resolve(name, it, objects, None);
         tables.put_service(name, Some((it.clone(), tls)), options.service_address);
     }
-    for (name, it) in &objects.routes {
-        dirty.extend(tables.put_route(name, Some(it.clone()), &mut affected));
+    for (name, it) in &objects.grants {
+        dirty.extend(tables.put_grant(name, Some(it.clone()), &mut affected));
+    }
+    for (key, it) in &objects.routes {
+        dirty.extend(tables.put_route(key, Some(it.clone()), &mut affected));
     }
     tables.rebuild(dirty, &mut affected);
     findings.extend(tables.all_findings().cloned());

@@ -6,6 +6,8 @@ mod plan {
     mod drains;
     mod endpoints;
     mod fleet;
+    mod grants;
+    mod grpc;
     mod placement;
     mod ports;
     mod properties;

@@ -69,10 +69,30 @@ pub struct Shape {
     pub name: &'static str,
     /// The `error` parameter of `Proxy-Status` (RFC 9209 section 2.3).
     pub proxy_error: &'static str,
+    /// What a gRPC client is told instead of the status.
+    pub grpc: GrpcCode,
     /// A short sentence for people (the problem document's `title`).
     pub title: &'static str,
     /// Whose doing it was.
     pub source: Source,
+}
+
+/// The status codes of gRPC that are used here, with their numbers on the wire (grpc/grpc, `doc/statuscodes.md`).
+///
+/// `Unavailable` is for what surely was not started, which clients repeat by themselves; a component that failed in the
+/// middle is `Internal`, whatever its HTTP status would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcCode {
+    /// The deadline passed.
+    DeadlineExceeded = 4,
+    /// Too large, or too many.
+    ResourceExhausted = 8,
+    /// No such method here.
+    Unimplemented = 12,
+    /// Something broke.
+    Internal = 13,
+    /// Nothing was started: try again.
+    Unavailable = 14,
 }
 
 impl Cause {
@@ -155,7 +175,30 @@ impl Cause {
             Self::Internal => (500, "internal", "proxy_internal_error", "An internal error", Internal),
         };
         let Ok(status) = StatusCode::from_u16(status) else { unreachable!() };
-        Shape { status, name, proxy_error, title, source }
+        Shape { status, name, proxy_error, grpc: self.grpc(), title, source }
+    }
+
+    const fn grpc(self) -> GrpcCode {
+        match self {
+            // Gateway API, `GRPCRouteRule.backendRefs`, asks for it where no backend is valid.
+            Self::NoBackend
+            | Self::WrongAuthority
+            | Self::GuestStart
+            | Self::NotReady
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::HostFull
+            | Self::Draining => GrpcCode::Unavailable,
+            Self::NoRoute | Self::NotImplemented => GrpcCode::Unimplemented,
+            Self::HeadersTooLarge | Self::BodyTooLarge => GrpcCode::ResourceExhausted,
+            Self::RequestTimeout | Self::Deadline => GrpcCode::DeadlineExceeded,
+            Self::Malformed
+            | Self::GuestTrap
+            | Self::GuestMemory
+            | Self::GuestNoResponse
+            | Self::GuestError
+            | Self::Internal => GrpcCode::Internal,
+        }
     }
 
     /// Whether the call surely never reached a component, so that even a POST may be sent again.

@@ -16,7 +16,7 @@ pub mod tls;
 pub use backend::{Backend, BackendFuture, CallContext};
 pub use body::{Body, BoxError};
 pub use drain::{DrainSignal, DrainWatch};
-pub use error::{Cause, Error, Source};
+pub use error::{Cause, Error, GrpcCode, Source};
 pub use listen::{Listener, ListenerConfig, ListenerLimits, Networks};
 pub use observe::{AccessRecord, Ended, Observer};
 pub use serve::{

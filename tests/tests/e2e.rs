@@ -7,6 +7,8 @@
 mod credentials;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/grpc.rs"]
+mod grpc;
 #[path = "e2e/latency.rs"]
 mod latency;
 #[path = "e2e/manifests.rs"]

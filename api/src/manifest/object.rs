@@ -13,7 +13,11 @@ use super::{
     node::{self, Node},
     schema,
 };
-use crate::{deployment::WorkloadDeployment, route::HttpRoute, workload::Workload};
+use crate::{
+    deployment::WorkloadDeployment,
+    route::{GrpcRoute, HttpRoute, ReferenceGrant},
+    workload::Workload,
+};
 
 /// The namespace of objects that name none.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
@@ -28,6 +32,8 @@ pub enum Object {
     ConfigMap(Box<ConfigMap>),
     Secret(Box<Secret>),
     HttpRoute(Box<HttpRoute>),
+    GrpcRoute(Box<GrpcRoute>),
+    ReferenceGrant(Box<ReferenceGrant>),
 }
 
 impl Object {
@@ -41,6 +47,8 @@ impl Object {
             Self::ConfigMap(_) => Kind::ConfigMap.name(),
             Self::Secret(_) => Kind::Secret.name(),
             Self::HttpRoute(_) => Kind::HttpRoute.name(),
+            Self::GrpcRoute(_) => Kind::GrpcRoute.name(),
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant.name(),
         }
     }
 
@@ -54,6 +62,8 @@ impl Object {
             Self::ConfigMap(it) => &it.metadata,
             Self::Secret(it) => &it.metadata,
             Self::HttpRoute(it) => &it.metadata,
+            Self::GrpcRoute(it) => &it.metadata,
+            Self::ReferenceGrant(it) => &it.metadata,
         }
     }
 
@@ -128,11 +138,21 @@ pub(super) enum Kind {
     ConfigMap,
     Secret,
     HttpRoute,
+    GrpcRoute,
+    ReferenceGrant,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::WorkloadDeployment, Self::Workload, Self::Service, Self::ConfigMap, Self::Secret, Self::HttpRoute];
+    pub(super) const ALL: [Self; 8] = [
+        Self::WorkloadDeployment,
+        Self::Workload,
+        Self::Service,
+        Self::ConfigMap,
+        Self::Secret,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::ReferenceGrant,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -142,14 +162,18 @@ impl Kind {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
             Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::ReferenceGrant => "ReferenceGrant",
         }
     }
 
-    const fn api_version(self) -> &'static str {
+    /// The versions that are read, the one to write first.
+    const fn api_versions(self) -> &'static [&'static str] {
         match self {
-            Self::WorkloadDeployment | Self::Workload => "runtime.wasmcloud.dev/v1alpha1",
-            Self::Service | Self::ConfigMap | Self::Secret => "v1",
-            Self::HttpRoute => "gateway.networking.k8s.io/v1",
+            Self::WorkloadDeployment | Self::Workload => &["runtime.wasmcloud.dev/v1alpha1"],
+            Self::Service | Self::ConfigMap | Self::Secret => &["v1"],
+            Self::HttpRoute | Self::GrpcRoute => &["gateway.networking.k8s.io/v1"],
+            Self::ReferenceGrant => &["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
         }
     }
 
@@ -157,9 +181,9 @@ impl Kind {
     pub(super) fn find(api_version: &str, name: &str) -> Result<Self, Option<&'static str>> {
         let kind = Self::ALL.into_iter().find(|it| it.name() == name).ok_or(None)?;
         let group = |version: &str| version.rsplit_once('/').map(|(group, _)| group.to_owned());
-        match kind.api_version() {
-            wanted if wanted == api_version => Ok(kind),
-            wanted if group(wanted) == group(api_version) => Err(Some(wanted)),
+        match kind.api_versions() {
+            read if read.contains(&api_version) => Ok(kind),
+            [wanted, ..] if group(wanted) == group(api_version) => Err(Some(wanted)),
             _ => Err(None),
         }
     }
@@ -178,6 +202,8 @@ impl Kind {
             Self::ConfigMap => Object::ConfigMap(typed(json)?),
             Self::Secret => Object::Secret(typed(json)?),
             Self::HttpRoute => Object::HttpRoute(typed(json)?),
+            Self::GrpcRoute => Object::GrpcRoute(typed(json)?),
+            Self::ReferenceGrant => Object::ReferenceGrant(typed(json)?),
         })
     }
 }

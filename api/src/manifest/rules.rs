@@ -1,5 +1,6 @@
 //! What a schema cannot say: the rules that the resources also carry as CEL for the API server.
 
+mod grpc;
 mod http;
 mod interface;
 mod metadata;
@@ -25,7 +26,8 @@ pub(super) fn check(object: &Object) -> Vec<Problem> {
         }
         Object::Workload(it) => workload::check(&it.spec, "spec", &mut problems),
         Object::HttpRoute(it) => http::check_route(&it.spec, &mut problems),
-        Object::Service(_) | Object::ConfigMap(_) | Object::Secret(_) => {}
+        Object::GrpcRoute(it) => grpc::check_route(&it.spec, &mut problems),
+        Object::Service(_) | Object::ConfigMap(_) | Object::Secret(_) | Object::ReferenceGrant(_) => {}
     }
     problems
 }

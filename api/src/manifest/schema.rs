@@ -11,7 +11,11 @@ use schemars::{JsonSchema, generate::SchemaSettings, transform::AddNullable};
 use serde_json::Value;
 
 use super::object::Kind;
-use crate::{deployment::WorkloadDeployment, route::HttpRoute, workload::Workload};
+use crate::{
+    deployment::WorkloadDeployment,
+    route::{GrpcRoute, HttpRoute, ReferenceGrant},
+    workload::Workload,
+};
 
 static SCHEMAS: LazyLock<BTreeMap<Kind, Value>> = LazyLock::new(|| {
     Kind::ALL
@@ -24,6 +28,8 @@ static SCHEMAS: LazyLock<BTreeMap<Kind, Value>> = LazyLock::new(|| {
                 Kind::ConfigMap => generate::<ConfigMap>(),
                 Kind::Secret => generate::<Secret>(),
                 Kind::HttpRoute => generate::<HttpRoute>(),
+                Kind::GrpcRoute => generate::<GrpcRoute>(),
+                Kind::ReferenceGrant => generate::<ReferenceGrant>(),
             };
             (kind, with_metadata(schema))
         })

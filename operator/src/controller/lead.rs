@@ -19,6 +19,7 @@ use super::{
     fleet::Fleet,
     objects,
     service::ServiceRecord,
+    store::Changed,
     stores::{News, Stores},
     unit::Unit,
     write::{Key, Kind, Outcome, Writes},
@@ -27,7 +28,7 @@ use crate::{
     controller::Settings,
     hosts::{HostEvent, Hosts},
     metrics::Metrics,
-    plan::{Affected, HostId, Name, Ports, Source, TableOptions, Tables, endpoints},
+    plan::{Affected, AnyRoute, HostId, Name, Ports, RouteKey, RouteKind, Source, TableOptions, Tables, endpoints},
 };
 
 /// Hosts that come one after the other are waited for so long before replicas are spread over them.
@@ -76,7 +77,7 @@ pub(super) struct Marks {
     hosts: BTreeSet<HostId>,
     unit_statuses: BTreeSet<Name>,
     host_statuses: BTreeSet<HostId>,
-    route_statuses: BTreeSet<Name>,
+    route_statuses: BTreeSet<RouteKey>,
 }
 
 /// Something to be looked at later.
@@ -127,9 +128,13 @@ impl Lead {
         for pod in pods {
             this.pod_changed(cx, &pod);
         }
-        let routes: Vec<_> = cx.stores.routes.iter().map(|(name, it)| (name.clone(), it.clone())).collect();
-        for (name, route) in routes {
-            this.route_changed(cx, &name, None, Some(&route));
+        let grants: Vec<_> = cx.stores.grants.iter().map(|(name, it)| (name.clone(), it.clone())).collect();
+        for (name, grant) in grants {
+            this.grant_changed(&name, Some(&grant));
+        }
+        let routes: Vec<_> = cx.stores.routes().collect();
+        for (key, route) in routes {
+            this.route_changed(cx, &key, None, Some(&route));
         }
         let names: Vec<Name> = cx.stores.deployments.iter().map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -204,11 +209,15 @@ impl Lead {
             News::Secret(it) => self.source_changed(cx, &Source::Secret(it.name)),
             News::Pod(it) => self.pod_changed(cx, &it.name),
             News::Node(it) => self.node_changed(cx, &it.name.name),
-            News::Route(it) => match (&it.old, &it.new) {
-                // A status was written.
-                (Some(old), Some(new)) if old.spec == new.spec => self.mark_route_status(&it.name),
-                (old, new) => self.route_changed(cx, &it.name, old.as_ref(), new.as_ref()),
-            },
+            News::HttpRoute(Changed { name, old, new }) => {
+                let (old, new) = (old.map(AnyRoute::from), new.map(AnyRoute::from));
+                self.route_changed(cx, &RouteKind::Http.of(name), old.as_ref(), new.as_ref());
+            }
+            News::GrpcRoute(Changed { name, old, new }) => {
+                let (old, new) = (old.map(AnyRoute::from), new.map(AnyRoute::from));
+                self.route_changed(cx, &RouteKind::Grpc.of(name), old.as_ref(), new.as_ref());
+            }
+            News::Grant(it) => self.grant_changed(&it.name, it.new.as_ref()),
         }
     }
 
@@ -380,8 +389,8 @@ impl Lead {
         self.marks.host_statuses.insert(host.clone());
     }
 
-    pub(super) fn mark_route_status(&mut self, name: &Name) {
-        self.marks.route_statuses.insert(name.clone());
+    pub(super) fn mark_route_status(&mut self, key: &RouteKey) {
+        self.marks.route_statuses.insert(key.clone());
     }
 
     pub(super) fn wake(&mut self, at: Instant, wake: Wake) {
@@ -412,8 +421,11 @@ impl Lead {
             match kind.as_str() {
                 "WorkloadDeployment" | "Workload" => self.mark_status(&Name::new(namespace, name)),
                 "Service" => self.mark_service(&Name::new(namespace, name)),
-                "HTTPRoute" => self.mark_route_status(&Name::new(namespace, name)),
-                _ => {}
+                kind => {
+                    if let Some(kind) = RouteKind::find(kind) {
+                        self.mark_route_status(&kind.of(Name::new(namespace, name)));
+                    }
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Node, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use penstock_api::{Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet};
+use penstock_api::{GrpcRoute, Host, HttpRoute, ReferenceGrant, Workload, WorkloadDeployment, WorkloadReplicaSet};
 
 use super::{
     objects::controller_of,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    plan::{Name, Values},
+    plan::{AnyRoute, Name, RouteKey, RouteKind, Values},
 };
 
 /// One store for each kind.
@@ -35,7 +35,9 @@ pub(crate) struct Stores {
     pub(crate) secrets: Store<Secret>,
     pub(crate) pods: Store<Pod>,
     pub(crate) nodes: Store<Node>,
-    pub(crate) routes: Store<HttpRoute>,
+    pub(crate) http_routes: Store<HttpRoute>,
+    pub(crate) grpc_routes: Store<GrpcRoute>,
+    pub(crate) grants: Store<ReferenceGrant>,
     /// Names of ReplicaSets by the deployment that owns them.
     sets: HashMap<Name, BTreeSet<Name>>,
 }
@@ -53,7 +55,9 @@ pub(crate) enum News {
     Secret(Changed<Secret>),
     Pod(Changed<Pod>),
     Node(Changed<Node>),
-    Route(Changed<HttpRoute>),
+    HttpRoute(Changed<HttpRoute>),
+    GrpcRoute(Changed<GrpcRoute>),
+    Grant(Changed<ReferenceGrant>),
 }
 
 impl Stores {
@@ -70,7 +74,9 @@ impl Stores {
             secrets: Store::new(watched),
             pods: Store::new(&own),
             nodes: Store::new(&[None]),
-            routes: Store::new(watched),
+            http_routes: Store::new(watched),
+            grpc_routes: Store::new(watched),
+            grants: Store::new(watched),
             sets: HashMap::new(),
         }
     }
@@ -87,7 +93,9 @@ impl Stores {
             && self.secrets.is_synced()
             && self.pods.is_synced()
             && self.nodes.is_synced()
-            && self.routes.is_synced()
+            && self.http_routes.is_synced()
+            && self.grpc_routes.is_synced()
+            && self.grants.is_synced()
     }
 
     /// Takes in what a watch says.
@@ -107,7 +115,9 @@ impl Stores {
             Change::Secret(scope, event) => news(self.secrets.watched(&scope, event), News::Secret),
             Change::Pod(scope, event) => news(self.pods.watched(&scope, event), News::Pod),
             Change::Node(scope, event) => news(self.nodes.watched(&scope, event), News::Node),
-            Change::Route(scope, event) => news(self.routes.watched(&scope, event), News::Route),
+            Change::HttpRoute(scope, event) => news(self.http_routes.watched(&scope, event), News::HttpRoute),
+            Change::GrpcRoute(scope, event) => news(self.grpc_routes.watched(&scope, event), News::GrpcRoute),
+            Change::Grant(scope, event) => news(self.grants.watched(&scope, event), News::Grant),
         }
     }
 
@@ -124,7 +134,8 @@ impl Stores {
             Written::Host(it) => self.hosts.written(it).map(News::Host),
             Written::Slice(it) => self.slices.written(it).map(News::Slice),
             Written::Service(it) => self.services.written(it).map(News::Service),
-            Written::Route(it) => self.routes.written(it).map(News::Route),
+            Written::HttpRoute(it) => self.http_routes.written(it).map(News::HttpRoute),
+            Written::GrpcRoute(it) => self.grpc_routes.written(it).map(News::GrpcRoute),
             Written::Event => None,
         }
     }
@@ -139,13 +150,28 @@ impl Stores {
             }
             Kind::Workload => self.workloads.forget(name).map(News::Workload),
             Kind::Slice => self.slices.forget(name).map(News::Slice),
-            Kind::Deployment | Kind::Host | Kind::Service | Kind::Route | Kind::Event => None,
+            Kind::Deployment | Kind::Host | Kind::Service | Kind::Route(_) | Kind::Event => None,
         }
     }
 
     /// The ReplicaSets of a deployment.
     pub(crate) fn sets_of(&self, deployment: &Name) -> impl Iterator<Item = &Arc<WorkloadReplicaSet>> {
         self.sets.get(deployment).into_iter().flatten().filter_map(|it| self.replica_sets.get(it))
+    }
+
+    /// A route of either kind.
+    pub(crate) fn route(&self, key: &RouteKey) -> Option<AnyRoute> {
+        match key.kind {
+            RouteKind::Http => self.http_routes.get(&key.name).cloned().map(AnyRoute::Http),
+            RouteKind::Grpc => self.grpc_routes.get(&key.name).cloned().map(AnyRoute::Grpc),
+        }
+    }
+
+    /// All routes.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (RouteKey, AnyRoute)> {
+        let http = self.http_routes.iter().map(|(name, it)| (RouteKind::Http.of(name.clone()), it.clone().into()));
+        let grpc = self.grpc_routes.iter().map(|(name, it)| (RouteKind::Grpc.of(name.clone()), it.clone().into()));
+        http.chain(grpc)
     }
 
     fn index(&mut self, changed: &Changed<WorkloadReplicaSet>) {
@@ -175,7 +201,9 @@ impl Stores {
         count("Workload", self.workloads.len());
         count("Host", self.hosts.len());
         count("Service", self.services.len());
-        count("HTTPRoute", self.routes.len());
+        count("HTTPRoute", self.http_routes.len());
+        count("GRPCRoute", self.grpc_routes.len());
+        count("ReferenceGrant", self.grants.len());
         count("EndpointSlice", self.slices.len());
         count("ConfigMap", self.config_maps.len());
         count("Secret", self.secrets.len());

@@ -18,7 +18,9 @@ use kube::{
         watcher::{self, Config, Event, watcher},
     },
 };
-use penstock_api::{Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet, labels};
+use penstock_api::{
+    GrpcRoute, Host, HttpRoute, ReferenceGrant, Workload, WorkloadDeployment, WorkloadReplicaSet, labels,
+};
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -53,7 +55,9 @@ pub(crate) enum Change {
     Secret(Scope, Event<Secret>),
     Pod(Scope, Event<Pod>),
     Node(Scope, Event<Node>),
-    Route(Scope, Event<HttpRoute>),
+    HttpRoute(Scope, Event<HttpRoute>),
+    GrpcRoute(Scope, Event<GrpcRoute>),
+    Grant(Scope, Event<ReferenceGrant>),
 }
 
 /// Where is watched.
@@ -100,7 +104,9 @@ pub(crate) fn all(client: &Client, scopes: &Scopes, metrics: &Metrics) -> (mpsc:
         watches.namespaced(scope, config.clone(), Change::ConfigMap, |it: &mut ConfigMap| it.binary_data = None);
         watches.namespaced(scope, config.clone().fields(SECRETS), Change::Secret, |_: &mut Secret| {});
     }
-    watches.optional(&scopes.watched, Change::Route);
+    watches.optional(&scopes.watched, Change::HttpRoute);
+    watches.optional(&scopes.watched, Change::GrpcRoute);
+    watches.optional(&scopes.watched, Change::Grant);
     let own = scopes.own();
     watches.namespaced(&own, config.clone(), Change::Host, |_: &mut Host| {});
     let pods = format!("{}={}", labels::HOST_NAME, labels::HOST_POD_NAME);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, header::CONTENT_TYPE};
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{Client, Resource, ResourceExt};
-use penstock_api::{Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet};
+use penstock_api::{GrpcRoute, Host, HttpRoute, Workload, WorkloadDeployment, WorkloadReplicaSet};
 use serde::de::DeserializeOwned;
 use tokio::{
     task::JoinSet,
@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     backoff,
     metrics::{Metrics, WriteLabels},
-    plan::{Name, names::FIELD_MANAGER},
+    plan::{Name, RouteKind, names::FIELD_MANAGER},
 };
 
 /// The pause after the API server has refused an object as it is: only a change of something else can help.
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     /// Its status only.
     Service,
     /// Its status only.
-    Route,
+    Route(RouteKind),
     Event,
 }
 
@@ -69,7 +69,8 @@ pub(crate) enum Written {
     Host(Host),
     Slice(EndpointSlice),
     Service(Service),
-    Route(HttpRoute),
+    HttpRoute(HttpRoute),
+    GrpcRoute(GrpcRoute),
     /// An Event: nobody reads them.
     Event,
 }
@@ -320,7 +321,7 @@ impl Kind {
             Self::Host => "Host",
             Self::Slice => "EndpointSlice",
             Self::Service => "Service",
-            Self::Route => "HTTPRoute",
+            Self::Route(kind) => kind.name(),
             Self::Event => "Event",
         }
     }
@@ -334,7 +335,8 @@ impl Kind {
             Self::Host => Host::url_path(&(), namespace),
             Self::Slice => EndpointSlice::url_path(&(), namespace),
             Self::Service => Service::url_path(&(), namespace),
-            Self::Route => HttpRoute::url_path(&(), namespace),
+            Self::Route(RouteKind::Http) => HttpRoute::url_path(&(), namespace),
+            Self::Route(RouteKind::Grpc) => GrpcRoute::url_path(&(), namespace),
             Self::Event => k8s_openapi::api::events::v1::Event::url_path(&(), namespace),
         }
     }
@@ -412,7 +414,8 @@ async fn send(client: &Client, key: &Key, action: Action) -> Result<Option<Writt
         Kind::Host => Written::Host(typed(client, request).await?),
         Kind::Slice => Written::Slice(typed(client, request).await?),
         Kind::Service => Written::Service(typed(client, request).await?),
-        Kind::Route => Written::Route(typed(client, request).await?),
+        Kind::Route(RouteKind::Http) => Written::HttpRoute(typed(client, request).await?),
+        Kind::Route(RouteKind::Grpc) => Written::GrpcRoute(typed(client, request).await?),
         Kind::Event => {
             client.request_text(request).await?;
             Written::Event

@@ -1,20 +1,26 @@
-//! From HTTPRoutes to routes.
+//! From HTTPRoutes and GRPCRoutes to routes.
 
 use std::collections::BTreeSet;
 
 use penstock_api::{
-    HttpRoute, hostname,
+    hostname,
     manifest::ObjectKey,
     reasons,
     route::{HttpBackendRef, HttpRouteRule, ParentReference},
     snapshot::{Route, RouteBackend, RouteRule},
 };
 
-use super::{Finding, Findings, Name, ServicePort, convert, unit};
+use super::{
+    Finding, Findings, Name, ServicePort,
+    any_route::{AnyRoute, RouteKind, is_service},
+    convert, unit,
+};
 
-/// An HTTPRoute, ready to be put into a listener.
+/// A route, ready to be put into a listener.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attached {
+    /// None of a route that has not been read yet.
+    pub(super) kind: Option<RouteKind>,
     pub(super) object: ObjectKey,
     /// Whether one of its backends is of Penstock's kinds. Routes of other meshes are left alone.
     pub(super) ours: bool,
@@ -23,7 +29,7 @@ pub(super) struct Attached {
     pub(super) route: Route,
     /// The deployments among its backends.
     pub(super) deployments: BTreeSet<String>,
-    /// Backends that would be among them if they existed.
+    /// Backends that would be among them if they existed and if their namespaces permitted it.
     pub(super) missing: BTreeSet<String>,
     pub(super) findings: Vec<Finding>,
 }
@@ -41,28 +47,28 @@ impl Attached {
     }
 }
 
-/// The Services that a route names as parents.
-pub fn route_parents<'a>(name: &'a Name, route: &'a HttpRoute) -> impl Iterator<Item = Name> + 'a {
-    let own = |it: &&ParentReference| {
-        it.kind == "Service"
-            && matches!(&*it.group, "" | "core")
-            && it.namespace.as_ref().is_none_or(|it| *it == name.namespace)
-    };
-    route.spec.parent_refs.iter().filter(own).map(|it| Name::new(&name.namespace, &it.name))
-}
-
 /// Whether a reference to the port's Service means this port.
 pub(super) fn is_port(parent: &ParentReference, port: &ServicePort) -> bool {
     parent.port.is_none_or(|it| it == port.port) && parent.section_name.as_ref().is_none_or(|it| *it == port.port_name)
 }
 
-/// An HTTPRoute. `known` says which deployments there are.
-pub(super) fn attach(name: &Name, route: &HttpRoute, known: &dyn Fn(&str) -> bool) -> Attached {
+/// What a route needs to know of others.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    /// Whether there is a deployment of that `namespace/name`.
+    pub(super) known: &'a dyn Fn(&str) -> bool,
+    /// Whether the route may refer to a workload of that kind and name in another namespace.
+    pub(super) permitted: &'a dyn Fn(&str, &Name) -> bool,
+}
+
+/// A route with what it leads to.
+pub(super) fn attach(name: &Name, route: &AnyRoute, around: Surroundings<'_>) -> Attached {
     let mut findings = Findings::default();
     let findings = &mut findings;
-    let object = unit::key("HTTPRoute", name);
+    let object = unit::key(route.kind().name(), name);
+    let given = route.rules();
     let mut hostnames = Vec::new();
-    for (index, host) in route.spec.hostnames.iter().enumerate() {
+    for (index, host) in route.hostnames().iter().enumerate() {
         match hostname::check(host) {
             Ok(()) => hostnames.push(host.to_ascii_lowercase()),
             Err(error) => {
@@ -72,34 +78,36 @@ pub(super) fn attach(name: &Name, route: &HttpRoute, known: &dyn Fn(&str) -> boo
         }
     }
     // A route none of whose hostnames is valid must not become one for every host.
-    let nothing = hostnames.is_empty() && !route.spec.hostnames.is_empty();
+    let nothing = hostnames.is_empty() && !route.hostnames().is_empty();
     let mut rules = Vec::new();
-    for (index, it) in route.spec.rules.iter().enumerate().filter(|_| !nothing) {
-        rules.extend(rule(it, &object, &format!("spec.rules[{index}]"), known, findings));
+    for (index, it) in given.iter().enumerate().filter(|_| !nothing) {
+        rules.extend(rule(it, &object, &format!("spec.rules[{index}]"), around, findings));
     }
     // A route without rules has the default one, which has no backend.
-    if route.spec.rules.is_empty() && !nothing {
+    if given.is_empty() && !nothing {
         rules.push(RouteRule::default());
     }
     let backends = rules.iter().flat_map(|it| &it.backends);
-    let deployments = backends.map(|it| it.deployment.clone()).filter(|it| !it.is_empty()).collect();
-    let named =
-        route.spec.rules.iter().flat_map(|it| &it.backend_refs).map(|it| format!("{}/{}", name.namespace, it.name));
-    let missing = named.filter(|it| !known(it)).collect();
+    let deployments: BTreeSet<String> = backends.map(|it| it.deployment.clone()).filter(|it| !it.is_empty()).collect();
+    let refs = given.iter().flat_map(|it| &it.backend_refs).filter(|it| it.group == penstock_api::GROUP);
+    let named: BTreeSet<String> = refs.map(|it| target(it, &object).to_string()).collect();
+    let ours = !named.is_empty();
+    let missing = named.difference(&deployments).cloned().collect();
     let parents = parents(route, &object, findings);
-    let mut refs = route.spec.rules.iter().flat_map(|it| &it.backend_refs);
-    let ours = refs.any(|it| it.group == penstock_api::GROUP);
-    let route = Route { name: name.to_string(), created: unit::created(&route.metadata), hostnames, rules };
-    Attached { object, ours, parents, route, deployments, missing, findings: std::mem::take(findings).sorted() }
+    let kind = route.kind();
+    let route = Route { name: name.to_string(), created: unit::created(route.metadata()), hostnames, rules };
+    let mut findings = std::mem::take(findings).sorted();
+    if kind == RouteKind::Grpc {
+        // Said of the path that service and method were made into.
+        findings.iter_mut().for_each(|it| it.path = it.path.replace("].path.value", "].method"));
+    }
+    Attached { kind: Some(kind), object, ours, parents, route, deployments, missing, findings }
 }
 
 /// The parents that are Services of the route's namespace.
-fn parents(route: &HttpRoute, object: &ObjectKey, findings: &mut Findings) -> Vec<(usize, ParentReference)> {
+fn parents(route: &AnyRoute, object: &ObjectKey, findings: &mut Findings) -> Vec<(usize, ParentReference)> {
     let mut parents = Vec::new();
-    for (index, parent) in route.spec.parent_refs.iter().enumerate() {
-        if parent.kind != "Service" || !matches!(&*parent.group, "" | "core") {
-            continue;
-        }
+    for (index, parent) in route.parent_refs().iter().enumerate().filter(|it| is_service(it.1)) {
         let namespace = parent.namespace.as_ref().unwrap_or(&object.namespace);
         if *namespace == object.namespace {
             parents.push((index, parent.clone()));
@@ -118,13 +126,13 @@ fn rule(
     rule: &HttpRouteRule,
     object: &ObjectKey,
     at: &str,
-    known: &dyn Fn(&str) -> bool,
+    around: Surroundings<'_>,
     findings: &mut Findings,
 ) -> Option<RouteRule> {
     let matches = convert::matches(&rule.matches, object, at, findings)?;
     let (filters, backends) = match convert::filters(&rule.filters, object, at, findings) {
         Some(filters) => {
-            let backend = |(index, it)| backend(it, object, &format!("{at}.backendRefs[{index}]"), known, findings);
+            let backend = |(index, it)| backend(it, object, &format!("{at}.backendRefs[{index}]"), around, findings);
             (filters, rule.backend_refs.iter().enumerate().map(backend).collect())
         }
         None => (Vec::new(), Vec::new()),
@@ -134,29 +142,41 @@ fn rule(
     Some(RouteRule { name, matches, filters, backends, timeouts: rule.timeouts, retry, session_persistence })
 }
 
+/// The workload that a reference names.
+fn target(backend: &HttpBackendRef, object: &ObjectKey) -> Name {
+    Name::new(backend.namespace.as_ref().unwrap_or(&object.namespace), &backend.name)
+}
+
 /// The backend; one that is not valid keeps its weight and gets no deployment, so that its share gets 500.
 fn backend(
     backend: &HttpBackendRef,
     object: &ObjectKey,
     at: &str,
-    known: &dyn Fn(&str) -> bool,
+    around: Surroundings<'_>,
     findings: &mut Findings,
 ) -> RouteBackend {
-    let namespace = backend.namespace.as_deref().unwrap_or(&object.namespace);
-    let name = format!("{namespace}/{}", backend.name);
-    let trouble =
-        if backend.group != penstock_api::GROUP || !matches!(&*backend.kind, "WorkloadDeployment" | "Workload") {
-            let advice = "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`";
-            Some((reasons::INVALID_KIND, format!("{} {name} is no kind of backend here: {advice}", backend.kind)))
-        } else if namespace != object.namespace {
-            let advice = "nothing permits a route to use another namespace's workload: move the route there";
-            Some((reasons::REF_NOT_PERMITTED, format!("{name}: {advice}")))
-        } else if !known(&name) {
-            let advice = "create it, or correct the name; its share of the requests is answered with 500";
-            Some((reasons::BACKEND_NOT_FOUND, format!("there is no {} {name}: {advice}", backend.kind)))
-        } else {
-            None
-        };
+    let target = target(backend, object);
+    let name = target.to_string();
+    let trouble = if backend.group != penstock_api::GROUP
+        || !matches!(&*backend.kind, "WorkloadDeployment" | "Workload")
+    {
+        let advice = "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`";
+        Some((reasons::INVALID_KIND, format!("{} {name} is no kind of backend here: {advice}", backend.kind)))
+    } else if target.namespace != object.namespace && !(around.permitted)(&backend.kind, &target) {
+        let advice = format!(
+            "a route may lead to another namespace's {kind} only if a ReferenceGrant in {} permits {}s of {} to refer to {kind}s: create one",
+            target.namespace,
+            object.kind,
+            object.namespace,
+            kind = backend.kind,
+        );
+        Some((reasons::REF_NOT_PERMITTED, format!("{name}: {advice}")))
+    } else if !(around.known)(&name) {
+        let advice = "create it, or correct the name; its share of the requests is answered with 500";
+        Some((reasons::BACKEND_NOT_FOUND, format!("there is no {} {name}: {advice}", backend.kind)))
+    } else {
+        None
+    };
     let filters = convert::filters(&backend.filters, object, at, findings);
     let deployment = match (trouble, &filters) {
         (None, Some(_)) => name,

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
-use penstock_api::{HttpRoute, Workload, WorkloadDeployment, manifest::Object};
+use penstock_api::{ReferenceGrant, Workload, WorkloadDeployment, manifest::Object};
 
-use super::Values;
+use super::{
+    Values,
+    any_route::{AnyRoute, RouteKey, RouteKind},
+};
 
 /// Namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +41,8 @@ pub struct Objects {
     pub(super) services: BTreeMap<Name, Arc<Service>>,
     pub(super) config_maps: BTreeMap<Name, Arc<ConfigMap>>,
     pub(super) secrets: BTreeMap<Name, Arc<Secret>>,
-    pub(super) routes: BTreeMap<Name, Arc<HttpRoute>>,
+    pub(super) routes: BTreeMap<RouteKey, AnyRoute>,
+    pub(super) grants: BTreeMap<Name, Arc<ReferenceGrant>>,
 }
 
 impl Objects {
@@ -52,8 +56,14 @@ impl Objects {
             Object::Service(it) => self.services.insert(name, it.into()).is_some(),
             Object::ConfigMap(it) => self.config_maps.insert(name, it.into()).is_some(),
             Object::Secret(it) => self.secrets.insert(name, it.into()).is_some(),
-            Object::HttpRoute(it) => self.routes.insert(name, it.into()).is_some(),
+            Object::HttpRoute(it) => self.insert_route(RouteKind::Http, name, AnyRoute::Http(it.into())),
+            Object::GrpcRoute(it) => self.insert_route(RouteKind::Grpc, name, AnyRoute::Grpc(it.into())),
+            Object::ReferenceGrant(it) => self.grants.insert(name, it.into()).is_some(),
         }
+    }
+
+    fn insert_route(&mut self, kind: RouteKind, name: Name, route: AnyRoute) -> bool {
+        self.routes.insert(kind.of(name), route).is_some()
     }
 }
 

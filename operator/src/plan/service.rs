@@ -14,7 +14,7 @@ use super::{
     unit,
 };
 
-/// What a Service comes to: the workloads that say they are behind it, and the HTTPRoutes that have it as a parent.
+/// What a Service comes to: the workloads that say they are behind it, and the routes that have it as a parent.
 pub(super) fn table(
     name: &Name,
     service: Option<&Service>,
@@ -39,7 +39,9 @@ pub(super) fn table(
                 findings.error(&unit::key("Service", name), "spec.ports", reasons::NO_ADDRESS, message);
                 continue;
             };
-            let attached: Vec<&Attached> = attached.iter().copied().filter(|it| it.is_on(&port)).collect();
+            let on: Vec<&Attached> = attached.iter().copied().filter(|it| it.is_on(&port)).collect();
+            let kind = on.iter().map(|it| it.kind).min();
+            let attached: Vec<&Attached> = on.into_iter().filter(|it| Some(it.kind) == kind).collect();
             let claims = claims(behind, &attached);
             let at = format!("Service {name}");
             claims::report_ambiguous(&claims, reasons::AMBIGUOUS_SERVICE, &at, &mut findings);
@@ -65,14 +67,33 @@ pub(super) fn table(
 
 /// Says which routes have this Service as a parent in vain.
 fn check_parents(name: &Name, ports: Option<&[ServicePort]>, attached: &[&Attached], findings: &mut Findings) {
+    let is_taken =
+        |route: &Attached, port: &ServicePort| attached.iter().any(|it| it.kind < route.kind && it.is_on(port));
     for route in attached {
         for (index, parent) in route.parents.iter().filter(|it| it.1.name == name.name) {
-            let message = match ports {
-                Some(ports) if ports.iter().any(|it| http_route::is_port(parent, it)) => continue,
-                Some(_) => format!("Service {name} has no such port: correct `port` and `sectionName`"),
-                None => format!("there is no Service {name} without a selector: create one"),
+            let at = format!("spec.parentRefs[{index}]");
+            let Some(ports) = ports else {
+                let message = format!("there is no Service {name} without a selector: create one");
+                findings.error(&route.object, at, reasons::NO_MATCHING_PARENT, message);
+                continue;
             };
-            findings.error(&route.object, format!("spec.parentRefs[{index}]"), reasons::NO_MATCHING_PARENT, message);
+            let ports: Vec<&ServicePort> = ports.iter().filter(|it| http_route::is_port(parent, it)).collect();
+            let taken: Vec<&str> = ports.iter().filter(|it| is_taken(route, it)).map(|it| &*it.port_name).collect();
+            if ports.is_empty() {
+                let message = format!("Service {name} has no such port: correct `port` and `sectionName`");
+                findings.error(&route.object, at, reasons::NO_MATCHING_PARENT, message);
+            } else if !taken.is_empty() {
+                let message = format!(
+                    "a GRPCRoute has port {} of Service {name}, and a port has routes of one kind only: \
+                     name another one with `port`, or write a GRPCRoute",
+                    taken.join(", ")
+                );
+                if taken.len() == ports.len() {
+                    findings.error(&route.object, at, reasons::CONFLICTED, message);
+                } else {
+                    findings.warn(&route.object, "", reasons::CONFLICTED, message);
+                }
+            }
         }
     }
 }

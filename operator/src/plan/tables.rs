@@ -3,20 +3,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    ops::Bound,
     sync::Arc,
 };
 
 use k8s_openapi::api::core::v1::Service;
 use penstock_api::{
-    HttpRoute,
+    ReferenceGrant,
     manifest::ObjectKey,
     snapshot::{Listener, Route},
 };
 
 use super::{
     Finding, Name, Routing, ServicePort,
+    any_route::{AnyRoute, RouteKey, RouteKind},
     claims::Claim,
-    http_route::{self, Attached},
+    grants::Grants,
+    http_route::{self, Attached, Surroundings},
     service,
     shared::{self, Concerned, Hostnames},
     tls::ServiceTls,
@@ -37,13 +40,14 @@ pub struct Tables {
     options: TableOptions,
     deployments: BTreeMap<Arc<str>, Arc<Routing>>,
     services: BTreeMap<Name, KnownService>,
-    routes: BTreeMap<Name, KnownRoute>,
+    routes: BTreeMap<RouteKey, KnownRoute>,
+    grants: Grants,
     /// The deployments that say they are behind a Service, which may not exist.
     behind: BTreeMap<Name, BTreeSet<Arc<str>>>,
     /// The routes that have a Service, which may not exist, as a parent.
-    attached: BTreeMap<Name, BTreeSet<Name>>,
+    attached: BTreeMap<Name, BTreeSet<RouteKey>>,
     /// The routes that name a deployment, which may not exist, as a backend.
-    backends: BTreeMap<Arc<str>, BTreeSet<Name>>,
+    backends: BTreeMap<Arc<str>, BTreeSet<RouteKey>>,
     tables: BTreeMap<Name, ServiceTable>,
     /// The Services whose tables lead to a deployment.
     routed: BTreeMap<Arc<str>, BTreeSet<Name>>,
@@ -59,7 +63,7 @@ struct KnownService {
 
 #[derive(Debug)]
 struct KnownRoute {
-    route: Arc<HttpRoute>,
+    route: AnyRoute,
     attached: Attached,
 }
 
@@ -124,10 +128,18 @@ impl Tables {
         affected
     }
 
-    /// An HTTPRoute as it is now.
-    pub fn set_route(&mut self, name: &Name, route: Option<Arc<HttpRoute>>) -> Affected {
+    /// A route as it is now.
+    pub fn set_route(&mut self, key: &RouteKey, route: Option<AnyRoute>) -> Affected {
         let mut affected = Affected::default();
-        let dirty = self.put_route(name, route, &mut affected);
+        let dirty = self.put_route(key, route, &mut affected);
+        self.rebuild(dirty, &mut affected);
+        affected
+    }
+
+    /// A ReferenceGrant as it is now. Only routes that name workloads of its namespace are read anew.
+    pub fn set_grant(&mut self, name: &Name, grant: Option<Arc<ReferenceGrant>>) -> Affected {
+        let mut affected = Affected::default();
+        let dirty = self.put_grant(name, grant, &mut affected);
         self.rebuild(dirty, &mut affected);
         affected
     }
@@ -141,7 +153,7 @@ impl Tables {
 
     /// Whether a route is Penstock's affair: it has one of its backends, or a parent that workloads are behind.
     #[must_use]
-    pub fn concerns(&self, route: &Name) -> bool {
+    pub fn concerns(&self, route: &RouteKey) -> bool {
         let Some(route) = self.routes.get(route) else { return false };
         route.attached.ours || route.attached.services().any(|it| self.behind.contains_key(&it))
     }
@@ -197,10 +209,10 @@ impl Tables {
         let name = Name::new(&object.namespace, &object.name);
         let mut services: BTreeSet<Name> = BTreeSet::new();
         let mut found: BTreeSet<&Finding> = self.hostnames.findings(Some(object)).collect();
-        match object.kind.as_str() {
-            "Service" => drop(services.insert(name)),
-            "HTTPRoute" => {
-                if let Some(it) = self.routes.get(&name) {
+        match (object.kind.as_str(), RouteKind::find(&object.kind)) {
+            ("Service", _) => drop(services.insert(name)),
+            (_, Some(kind)) => {
+                if let Some(it) = self.routes.get(&kind.of(name)) {
                     services.extend(it.attached.services());
                     found.extend(&it.attached.findings);
                 }
@@ -280,10 +292,31 @@ impl Tables {
         self.services.insert(name.clone(), KnownService { service, addresses, tls });
     }
 
-    pub(super) fn put_route(
+    pub(super) fn put_grant(
         &mut self,
         name: &Name,
-        route: Option<Arc<HttpRoute>>,
+        grant: Option<Arc<ReferenceGrant>>,
+        affected: &mut Affected,
+    ) -> BTreeSet<Name> {
+        let mut dirty = BTreeSet::new();
+        if !self.grants.set(name, grant) {
+            return dirty;
+        }
+        // All names of a namespace stand together: `/` is followed by `0`.
+        let (first, end) = (format!("{}/", name.namespace), format!("{}0", name.namespace));
+        let backends = self.backends.range::<str, _>((Bound::Included(&*first), Bound::Excluded(&*end)));
+        let foreign = |it: &&RouteKey| it.name.namespace != name.namespace;
+        let routes: BTreeSet<RouteKey> = backends.flat_map(|it| it.1).filter(foreign).cloned().collect();
+        for route in routes {
+            dirty.extend(self.attach(&route, affected));
+        }
+        dirty
+    }
+
+    pub(super) fn put_route(
+        &mut self,
+        name: &RouteKey,
+        route: Option<AnyRoute>,
         affected: &mut Affected,
     ) -> BTreeSet<Name> {
         if let Some(route) = route {
@@ -305,9 +338,11 @@ impl Tables {
     }
 
     /// Reads a route anew; answers the Services that it is or was attached to.
-    fn attach(&mut self, name: &Name, affected: &mut Affected) -> BTreeSet<Name> {
+    fn attach(&mut self, name: &RouteKey, affected: &mut Affected) -> BTreeSet<Name> {
         let Some(route) = self.routes.get(name).map(|it| it.route.clone()) else { return BTreeSet::new() };
-        let attached = http_route::attach(name, &route, &|it| self.deployments.contains_key(it));
+        let permitted = |kind: &str, it: &Name| self.grants.permit(name.kind.name(), &name.name.namespace, kind, it);
+        let around = Surroundings { known: &|it| self.deployments.contains_key(it), permitted: &permitted };
+        let attached = http_route::attach(&name.name, &route, around);
         let mut dirty: BTreeSet<Name> = attached.services().collect();
         for it in &dirty {
             self.attached.entry(it.clone()).or_default().insert(name.clone());
@@ -344,7 +379,7 @@ impl Tables {
     }
 
     /// Removes a route from the indexes.
-    fn forget(&mut self, name: &Name, attached: &Attached) {
+    fn forget(&mut self, name: &RouteKey, attached: &Attached) {
         for service in attached.services() {
             remove(&mut self.attached, &service, name);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use penstock_api::manifest::Object;
 use proptest::prelude::*;
 
-use super::support::{behind, deployment, http, http_route, object, objects, plan_all, service};
+use super::support::{behind, deployment, grant, grpc_route, http, http_route, object, objects, plan_all, service};
 
 /// Few names, so that they meet.
 fn some_object() -> impl Strategy<Value = String> {
@@ -24,17 +24,22 @@ fn some_object() -> impl Strategy<Value = String> {
             deployment(name, &format!("http: {{routes: [{rules}]}}"), &behind("s"))
         }),
         name().prop_map(move |name| service(&plain(name).replace("/b", "/s").replace('a', "s"), "{name: one, port: 80}")),
-        (name(), name(), host(), 0..3_u32).prop_map(move |(name, backend, host, weight)| {
+        (name(), name(), host(), 0..3_u32, any::<bool>()).prop_map(move |(name, backend, host, weight, grpc)| {
             let (namespace, backend) = backend.split_once('/').unwrap_or(("default", backend));
             let backend = backend.split('@').next().unwrap_or_default();
             let host = host.replace("*.", "w.").replace('*', "star.example");
-            http_route(
+            let write = if grpc { grpc_route } else { http_route };
+            write(
                 name.split('@').next().unwrap_or_default(),
                 &format!(
                     "hostnames: ['{host}'], parentRefs: [{{group: '', kind: Service, name: s}}], rules: [{{backendRefs: \
                      [{{group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: {backend}, namespace: {namespace}, weight: {weight}}}]}}]"
                 ),
             )
+        }),
+        (any::<bool>(), any::<bool>(), prop::sample::select(vec!["*", "a", "b"])).prop_map(|(own, grpc, to)| {
+            let (namespace, from) = if own { ("default", "other") } else { ("other", "default") };
+            grant(namespace, &format!("{} {from}", if grpc { "GRPCRoute" } else { "HTTPRoute" }), to)
         }),
         Just(object("ConfigMap", "c", "data: {host: from.example}")),
     ]

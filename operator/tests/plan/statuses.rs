@@ -1,12 +1,14 @@
 //! What statuses say.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use penstock_api::{WorkloadDeploymentStatus, manifest::Object};
+use penstock_api::{HttpRoute, WorkloadDeploymentStatus, manifest::Object};
 use penstock_operator::{
     hosts::ShareState,
     plan::{
-        DeploymentStep, Finding, HostState, Name, Phase, Severity, WantedReplicaSet,
+        AnyRoute, DeploymentStep, Finding, HostState, Name, Phase, Severity, WantedReplicaSet,
         status::{
             CONTROLLER, DeploymentStatusFacts, Failure, HostStatusFacts, Programmed, ReplicaSetStatusFacts,
             WorkloadStatusFacts, deployment, host, replica_set, route, service, workload,
@@ -328,7 +330,8 @@ fn services_and_routes_are_told() {
     );
     let Object::HttpRoute(mut it) = objects(&yaml).remove(0) else { panic!("a route") };
     let findings = plan_all(objects(&yaml)).findings;
-    let parents = route(&it, Some(&findings), now());
+    let any = |it: &HttpRoute| AnyRoute::Http(Arc::new(it.clone()));
+    let parents = route(&any(&it), Some(&findings), now());
     assert_eq!(parents.len(), 1, "a gateway speaks for itself");
     assert_eq!(parents[0].controller_name, CONTROLLER);
     assert_eq!(
@@ -340,5 +343,5 @@ fn services_and_routes_are_told() {
     others[0].controller_name = "example.com/gateway".into();
     let all: Vec<_> = others.iter().chain(&parents).cloned().collect();
     it.status = Some(penstock_api::route::HttpRouteStatus { parents: all.clone() });
-    assert_eq!(route(&it, Some(&findings), now() + SignedDuration::from_secs(9)), all);
+    assert_eq!(route(&any(&it), Some(&findings), now() + SignedDuration::from_secs(9)), all);
 }

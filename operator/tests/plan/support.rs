@@ -68,6 +68,21 @@ pub(super) fn http_route(name: &str, spec: &str) -> String {
     )
 }
 
+pub(super) fn grpc_route(name: &str, spec: &str) -> String {
+    http_route(name, spec).replace("kind: HTTPRoute", "kind: GRPCRoute")
+}
+
+/// A grant in a namespace: routes of `from` (`Kind namespace`) may lead to one of its deployments, or to all (`*`).
+pub(super) fn grant(namespace: &str, from: &str, to: &str) -> String {
+    let (kind, other) = from.split_once(' ').unwrap_or((from, "default"));
+    let name = if to == "*" { String::new() } else { format!(", name: {to}") };
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {{name: g, namespace: {namespace}}}\n\
+         spec: {{from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: {other}}}], \
+         to: [{{group: runtime.wasmcloud.dev, kind: WorkloadDeployment{name}}}]}}\n"
+    )
+}
+
 pub(super) fn object(kind: &str, name: &str, data: &str) -> String {
     format!("---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}}}\n{data}\n")
 }

@@ -10,8 +10,8 @@ use penstock_api::{
     snapshot::Snapshot,
 };
 use penstock_operator::plan::{
-    Affected, Finding, HostShare, Name, Objects, Resolved, ServicePort, TableOptions, Tables, asks_the_same,
-    resolve_deployment, resolve_workload, routing_in_force, snapshot_for, tls::ServiceTls,
+    Affected, AnyRoute, Finding, HostShare, Name, Objects, Resolved, RouteKind, ServicePort, TableOptions, Tables,
+    asks_the_same, resolve_deployment, resolve_workload, routing_in_force, snapshot_for, tls::ServiceTls,
 };
 use proptest::prelude::*;
 
@@ -53,7 +53,9 @@ impl Kept {
             Object::Service(it) => {
                 self.tables.set_service(&name, Some((Arc::new(*it), ServiceTls::default())), &address)
             }
-            Object::HttpRoute(it) => self.tables.set_route(&name, Some(Arc::new(*it))),
+            Object::HttpRoute(it) => self.tables.set_route(&RouteKind::Http.of(name), Some(AnyRoute::Http(it.into()))),
+            Object::GrpcRoute(it) => self.tables.set_route(&RouteKind::Grpc.of(name), Some(AnyRoute::Grpc(it.into()))),
+            Object::ReferenceGrant(it) => self.tables.set_grant(&name, Some(it.into())),
             Object::WorkloadDeployment(_) | Object::Workload(_) => self.resolve(&name),
             Object::ConfigMap(_) | Object::Secret(_) => self.resolve_all(),
         }
@@ -64,7 +66,9 @@ impl Kept {
         let name = Name::new(&key.namespace, &key.name);
         match key.kind.as_str() {
             "Service" => self.tables.set_service(&name, None, &address),
-            "HTTPRoute" => self.tables.set_route(&name, None),
+            "HTTPRoute" => self.tables.set_route(&RouteKind::Http.of(name), None),
+            "GRPCRoute" => self.tables.set_route(&RouteKind::Grpc.of(name), None),
+            "ReferenceGrant" => self.tables.set_grant(&name, None),
             "WorkloadDeployment" | "Workload" => self.resolve(&name),
             _ => self.resolve_all(),
         }

@@ -28,7 +28,7 @@ const SAVED_AT_MOST: u64 = 100 * CALL;
 /// The budget of one rule: what its requests and the time earn, its repeated calls spend.
 ///
 /// Both numbers are counters that nothing else hangs on, hence `Relaxed`: two that race may let the balance exceed
-/// [`SAVED_AT_MOST`] by what one request earns, and never let one unit be spent twice.
+/// `SAVED_AT_MOST` by what one request earns, and never let one unit be spent twice.
 #[derive(Debug)]
 pub struct Budget {
     started: Instant,

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::PathAndQ
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Action, Peer, origin::Origin, stall::Stall, upload::Upload};
+use super::{Action, Peer, origin::Origin, respond::is_grpc, stall::Stall, upload::Upload};
 use crate::{
     Cause, Generation,
     admit::Permit,
@@ -25,6 +25,8 @@ pub(crate) struct Flight {
     pub(crate) started: Instant,
     pub(crate) method: Method,
     pub(crate) version: Version,
+    /// Whether errors are told in gRPC's way.
+    pub(crate) grpc: bool,
     uri: Uri,
     /// The Host header, once it was found to be one.
     pub(crate) host: Option<HeaderValue>,
@@ -116,6 +118,7 @@ impl Flight {
             started: Instant::now(),
             method: request.method().clone(),
             version: request.version(),
+            grpc: is_grpc(request.method(), request.version(), request.headers()),
             uri: request.uri().clone(),
             host: None,
             origin,

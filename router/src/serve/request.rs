@@ -31,7 +31,7 @@ use super::{
     hop, origin,
     peer::Peer,
     refuse::refuse,
-    respond::respond,
+    respond::{respond, respond_grpc},
     stall::Stall,
     upload::Upload,
 };
@@ -71,7 +71,7 @@ pub(crate) async fn answer(
             flight.cause = Some(error.cause);
             // Nothing is called any more, so nothing is held any more.
             flight.permit = None;
-            finish::finish(respond(&error), flight)
+            finish::finish(if flight.grpc { respond_grpc(&error) } else { respond(&error) }, flight)
         }
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
@@ -14,9 +14,22 @@ use crate::{Body, Error};
 pub static NOT_STARTED: HeaderName = HeaderName::from_static("penstock-not-started");
 
 static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Details are cut at so many bytes in headers, which have limits on their way.
 const DETAIL_IN_HEADER: usize = 200;
+
+/// Whether who asks speaks gRPC and looks for a status in headers of its own (grpc/grpc, `doc/PROTOCOL-HTTP2.md`).
+/// gRPC-Web, whose status is in the body, is answered as other requests are.
+#[must_use]
+pub(crate) fn is_grpc(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    let grpc = |value: &HeaderValue| {
+        let rest = value.as_bytes().strip_prefix(b"application/grpc");
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    };
+    version == Version::HTTP_2 && *method == Method::POST && headers.get(CONTENT_TYPE).is_some_and(grpc)
+}
 
 /// The response for an error: RFC 9457 problem document, RFC 9209 `Proxy-Status`, and for 503 a `Retry-After`.
 #[must_use]
@@ -26,6 +39,48 @@ pub fn respond(error: &Error) -> Response<Body> {
     *response.status_mut() = shape.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    say_why(error, headers);
+    response
+}
+
+/// The same to a gRPC client: status 200, and what went wrong in `grpc-status` and `grpc-message`, without a body
+/// (`Trailers-Only` of the protocol).
+#[must_use]
+pub(crate) fn respond_grpc(error: &Error) -> Response<Body> {
+    let shape = error.cause.shape();
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(&GRPC_STATUS, HeaderValue::from(shape.grpc as u16));
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(grpc_message(error))) {
+        headers.insert(&GRPC_MESSAGE, value);
+    }
+    say_why(error, headers);
+    response
+}
+
+/// `title: detail`, percent-encoded as the protocol has it: all but printable ASCII, and `%`.
+fn grpc_message(error: &Error) -> String {
+    let mut value = String::from(error.cause.shape().title);
+    if !error.detail.is_empty() {
+        value.push_str(": ");
+        for character in error.detail.chars().take(DETAIL_IN_HEADER) {
+            match character {
+                ' '..='~' if character != '%' => value.push(character),
+                other => {
+                    for byte in other.encode_utf8(&mut [0; 4]).bytes() {
+                        let _ = write!(value, "%{byte:02X}");
+                    }
+                }
+            }
+        }
+    }
+    value
+}
+
+/// The headers that every answer to an error has.
+fn say_why(error: &Error, headers: &mut HeaderMap) {
+    let shape = error.cause.shape();
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(proxy_status(error))) {
         headers.insert(&PROXY_STATUS, value);
     }
@@ -38,7 +93,6 @@ pub fn respond(error: &Error) -> Response<Body> {
     if error.cause.not_started() {
         headers.insert(&NOT_STARTED, HeaderValue::from_static("true"));
     }
-    response
 }
 
 fn problem(error: &Error) -> String {
@@ -96,8 +150,10 @@ mod tests {
 
     use http_body_util::BodyExt;
 
+    use http_body::Body as _;
+
     use super::*;
-    use crate::Cause;
+    use crate::{Cause, GrpcCode};
 
     #[tokio::test]
     async fn an_error_is_a_problem_document_with_its_headers() {
@@ -128,6 +184,45 @@ mod tests {
             assert_eq!(response.status(), cause.shape().status);
             assert_eq!(response.headers().contains_key(&NOT_STARTED), cause.not_started(), "{cause:?}");
             assert_eq!(response.headers().contains_key(RETRY_AFTER), cause.shape().status == 503, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_client_is_told_in_headers_alone() {
+        let error = Error::new(Cause::QueueFull, "100% full,\n\u{e9}");
+        let response = respond_grpc(&error);
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(response.status(), 200);
+        assert!(response.body().is_end_stream());
+        assert_eq!(header("content-type"), Some("application/grpc"));
+        assert_eq!(header("grpc-status"), Some("14"));
+        assert_eq!(header("grpc-message"), Some("The workload's queue is full: 100%25 full,%0A%C3%A9"));
+        assert_eq!(header("retry-after"), Some("1"));
+        assert_eq!(header("penstock-not-started"), Some("true"));
+    }
+
+    #[test]
+    fn what_was_not_started_is_unavailable_to_grpc_and_what_broke_is_not() {
+        for cause in Cause::ALL {
+            let unavailable = cause.shape().grpc == GrpcCode::Unavailable;
+            let repeatable = cause.not_started() || matches!(cause, Cause::NoBackend | Cause::WrongAuthority);
+            assert_eq!(unavailable, repeatable, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_known_by_its_content_type() {
+        let is = |method: &Method, version, value: &'static str| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+            is_grpc(method, version, &headers)
+        };
+        for yes in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
+            assert!(is(&Method::POST, Version::HTTP_2, yes), "{yes}");
+            assert!(!is(&Method::GET, Version::HTTP_2, yes), "{yes}");
+            assert!(!is(&Method::POST, Version::HTTP_11, yes), "{yes}");
+        }
+        for no in ["application/grpc-web", "application/grpc-web+proto", "application/json", "application/grp"] {
+            assert!(!is(&Method::POST, Version::HTTP_2, no), "{no}");
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn check_rules(rules: &[HttpRule], components: &BTreeSet<&str>, at: &
     }
 }
 
-fn rule_names<'n>(names: impl Iterator<Item = Option<&'n str>>, at: &str, problems: &mut Vec<Problem>) {
+pub(super) fn rule_names<'n>(names: impl Iterator<Item = Option<&'n str>>, at: &str, problems: &mut Vec<Problem>) {
     let named: Vec<(usize, &str)> = names.enumerate().filter_map(|(index, name)| Some((index, name?))).collect();
     no_duplicates(named.iter().map(|(_, name)| *name), problems, |place, name| {
         let index = named.get(place).map_or(place, |it| it.0);
@@ -61,7 +61,7 @@ fn rule_names<'n>(names: impl Iterator<Item = Option<&'n str>>, at: &str, proble
     });
 }
 
-fn hostnames(names: &[String], at: &str, problems: &mut Vec<Problem>) {
+pub(super) fn hostnames(names: &[String], at: &str, problems: &mut Vec<Problem>) {
     for (index, name) in names.iter().enumerate() {
         if let Err(error) = hostname::check(name) {
             let message = format!("`{name}` is no hostname");
@@ -99,7 +99,7 @@ fn matches(matches: &[HttpRouteMatch], at: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-fn header_name(name: &str, at: &str, problems: &mut Vec<Problem>) {
+pub(super) fn header_name(name: &str, at: &str, problems: &mut Vec<Problem>) {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
         let advice = "use letters, digits and `-`";
@@ -107,7 +107,7 @@ fn header_name(name: &str, at: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-fn filters(filters: &[HttpRouteFilter], matches: &[HttpRouteMatch], at: &str, problems: &mut Vec<Problem>) {
+pub(super) fn filters(filters: &[HttpRouteFilter], matches: &[HttpRouteMatch], at: &str, problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for (index, filter) in filters.iter().enumerate() {
         let at = format!("{at}.filters[{index}]");
@@ -205,7 +205,7 @@ fn retry(retry: Option<&HttpRouteRetry>, at: &str, problems: &mut Vec<Problem>) 
     });
 }
 
-fn session(session: Option<&SessionPersistence>, at: &str, problems: &mut Vec<Problem>) {
+pub(super) fn session(session: Option<&SessionPersistence>, at: &str, problems: &mut Vec<Problem>) {
     let Some(session) = session else { return };
     let at = format!("{at}.sessionPersistence");
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

@@ -1,13 +1,10 @@
-//! An HTTPRoute's status at the Services that are its parents.
+//! A route's status at the Services that are its parents.
 
 use jiff::Timestamp;
-use penstock_api::{
-    HttpRoute, conditions as is, reasons,
-    route::{ParentReference, RouteParentStatus},
-};
+use penstock_api::{conditions as is, reasons, route::RouteParentStatus};
 
 use super::{Draft, first, merge};
-use crate::plan::Finding;
+use crate::plan::{AnyRoute, Finding, is_service};
 
 /// The `controllerName` of Penstock's entries.
 pub const CONTROLLER: &str = "runtime.wasmcloud.dev/penstock";
@@ -16,20 +13,19 @@ pub const CONTROLLER: &str = "runtime.wasmcloud.dev/penstock";
 /// is one value to the API server). `findings` are [`crate::plan::Tables::findings`] of the route; none: it is not Penstock's
 /// affair, see [`crate::plan::Tables::concerns`].
 #[must_use]
-pub fn route(route: &HttpRoute, findings: Option<&[Finding]>, now: Timestamp) -> Vec<RouteParentStatus> {
-    let previous = route.status.as_ref().map(|it| it.parents.as_slice()).unwrap_or_default();
+pub fn route(route: &AnyRoute, findings: Option<&[Finding]>, now: Timestamp) -> Vec<RouteParentStatus> {
+    let previous = route.statuses();
     let mut parents: Vec<RouteParentStatus> =
         previous.iter().filter(|it| it.controller_name != CONTROLLER).cloned().collect();
     let Some(findings) = findings else { return parents };
-    let is_service = |it: &ParentReference| it.kind == "Service" && matches!(&*it.group, "" | "core");
-    let own = route.spec.parent_refs.iter().enumerate().filter(|(_, it)| is_service(it));
+    let own = route.parent_refs().iter().enumerate().filter(|(_, it)| is_service(it));
     for (index, parent_ref) in own {
         let before = previous.iter().find(|it| it.controller_name == CONTROLLER && it.parent_ref == *parent_ref);
         let conditions = before.map(|it| it.conditions.as_slice()).unwrap_or_default();
         parents.push(RouteParentStatus {
             parent_ref: parent_ref.clone(),
             controller_name: CONTROLLER.to_owned(),
-            conditions: merge(conditions, drafts(index, findings), route.metadata.generation, now),
+            conditions: merge(conditions, drafts(index, findings), route.metadata().generation, now),
         });
     }
     parents

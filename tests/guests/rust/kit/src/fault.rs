@@ -25,6 +25,14 @@ pub fn burn(enough: impl Fn() -> bool) {
     }
 }
 
+/// The same amount of computing whenever it is asked for: a thousand steps for each round.
+pub fn work(rounds: u64) {
+    let mut turns = 0_u64;
+    for _ in 0..rounds.saturating_mul(1000) {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
 /// The `unreachable` instruction.
 pub fn trap() -> ! {
     #[cfg(target_arch = "wasm32")]

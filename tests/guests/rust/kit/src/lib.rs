@@ -8,7 +8,7 @@ mod state;
 mod target;
 
 pub use config::config;
-pub use fault::{burn, grow, hog, recurse, spin, trap};
+pub use fault::{burn, grow, hog, recurse, spin, trap, work};
 pub use json::{Json, pairs};
 pub use state::{Call, State, called, in_call};
 pub use target::{Target, Url, chunk, fnv1a};

@@ -92,6 +92,43 @@ pub fn trailers(request: IncomingRequest, out: ResponseOutparam) {
     }
 }
 
+/// A method of gRPC, `rpc Echo(stream bytes) returns (stream bytes)`: the frames come back as they are, then the status that
+/// the call's metadata `x-grpc-status` asks for.
+pub fn grpc(request: IncomingRequest, out: ResponseOutparam) {
+    let status = request.headers().get("x-grpc-status").into_iter().next().unwrap_or_else(|| b"0".to_vec());
+    let reply = Reply::new(200);
+    reply.headers.append("content-type", b"application/grpc").unwrap();
+    let body = request.consume().unwrap();
+    let incoming = body.stream().unwrap();
+    let sent = reply.send(out);
+    while let Ok(bytes) = incoming.blocking_read(READ) {
+        if sent.write(&bytes).is_err() {
+            return;
+        }
+    }
+    let trailers = Fields::new();
+    trailers.append("grpc-status", &status).unwrap();
+    trailers.append("grpc-message", b"as asked").unwrap();
+    sent.finish(Some(trailers));
+}
+
+/// Server-sent events, `count` of them, `delay` ms before each but the first.
+pub fn events(out: ResponseOutparam, target: &Target<'_>) {
+    let reply = Reply::new(200);
+    reply.headers.append("content-type", b"text/event-stream").unwrap();
+    reply.headers.append("cache-control", b"no-store").unwrap();
+    let sent = reply.send(out);
+    for index in 0..target.number("count", 3) {
+        if index > 0 {
+            sleep(target.number("delay", 0));
+        }
+        if sent.write(format!("id: {index}\ndata: event {index}\n\n").as_bytes()).is_err() {
+            return;
+        }
+    }
+    sent.finish(None);
+}
+
 /// Declares `says` bytes and writes `is`.
 pub fn length(out: ResponseOutparam, target: &Target<'_>) {
     let reply = Reply::new(200);

@@ -23,6 +23,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Kitchen {
         let target = Target::new(&target);
         let milliseconds = target.number("ms", 0);
         match target.path {
+            _ if request.headers().has("x-dump") => say(out, 200, &dump(&request)),
             "/ok" => say(out, 200, "ok\n"),
             "/status" => Reply::new(target.number("code", 200) as u16).send(out).finish(None),
             "/dump" => say(out, 200, &dump(&request)),
@@ -43,6 +44,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Kitchen {
                 kit::burn(|| monotonic_clock::now() >= end);
                 say(out, 200, "burnt\n");
             }
+            "/work" => {
+                kit::work(target.number("rounds", 0));
+                say(out, 200, "worked\n");
+            }
             "/after" => {
                 say(out, 200, "answered\n");
                 sleep(milliseconds);
@@ -55,6 +60,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Kitchen {
             "/stream" => body::stream(out, &target, Some(target.number("chunks", 3))),
             "/infinite" => body::stream(out, &target, None),
             "/trailers" => body::trailers(request, out),
+            "/kitchen.Kitchen/Echo" => body::grpc(request, out),
+            "/events" => body::events(out, &target),
             "/length" => body::length(out, &target),
             "/abandon" => body::first(out).abandon(),
 
@@ -86,7 +93,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Kitchen {
             "/exit" => exit::exit(if target.number("code", 1) == 0 { Ok(()) } else { Err(()) }),
             "/hog" => kit::hog(),
             "/grow" => grow(out, &target),
-            "/never" => sleep_ns(FOR_EVER_NS),
+            "/never" | "/kitchen.Kitchen/Never" => sleep_ns(FOR_EVER_NS),
             "/never-after-headers" => {
                 let _sent = Reply::new(200).send(out);
                 sleep_ns(FOR_EVER_NS);
@@ -116,6 +123,11 @@ fn sleep_ns(nanoseconds: u64) {
     monotonic_clock::subscribe_duration(nanoseconds).block();
 }
 
+/// The environment's `NAME`, by which several workloads of this component are told apart.
+fn name() -> String {
+    environment::get_environment().into_iter().find(|it| it.0 == "NAME").map(|it| it.1).unwrap_or_default()
+}
+
 fn dump(request: &IncomingRequest) -> String {
     let method = match request.method() {
         Method::Get => "GET",
@@ -136,6 +148,7 @@ fn dump(request: &IncomingRequest) -> String {
     });
     Json::new()
         .text("component", "kitchen-p2")
+        .text("name", &name())
         .text("method", method)
         .text("scheme", &scheme.unwrap_or_default())
         .text("authority", &request.authority().unwrap_or_default())

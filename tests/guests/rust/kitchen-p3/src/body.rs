@@ -93,6 +93,49 @@ pub async fn trailers(request: Request) -> Response {
     response
 }
 
+/// A method of gRPC, `rpc Echo(stream bytes) returns (stream bytes)`: the frames come back as they are, then the status that
+/// the call's metadata `x-grpc-status` asks for.
+pub fn grpc(request: Request) -> Response {
+    let status = request.get_headers().get("x-grpc-status").into_iter().next().unwrap_or_else(|| b"0".to_vec());
+    let reply = Reply::new(200);
+    reply.headers.append("content-type", b"application/grpc").unwrap();
+    let (response, mut body) = reply.start();
+    let (mut incoming, _end) = consume(request);
+    spawn_local(async move {
+        while let Some(bytes) = read(&mut incoming, READ).await {
+            if !body.write(bytes).await {
+                return;
+            }
+        }
+        let trailers = Fields::new();
+        trailers.append("grpc-status", &status).unwrap();
+        trailers.append("grpc-message", b"as asked").unwrap();
+        body.finish(Some(trailers)).await;
+    });
+    response
+}
+
+/// Server-sent events, `count` of them, `delay` ms before each but the first.
+pub fn events(target: &Target<'_>) -> Response {
+    let (count, delay) = (target.number("count", 3), target.number("delay", 0));
+    let reply = Reply::new(200);
+    reply.headers.append("content-type", b"text/event-stream").unwrap();
+    reply.headers.append("cache-control", b"no-store").unwrap();
+    let (response, mut body) = reply.start();
+    spawn_local(async move {
+        for index in 0..count {
+            if index > 0 {
+                sleep(delay).await;
+            }
+            if !body.write(format!("id: {index}\ndata: event {index}\n\n").into_bytes()).await {
+                return;
+            }
+        }
+        body.finish(None).await;
+    });
+    response
+}
+
 /// Declares `says` bytes and writes `is`.
 pub fn length(target: &Target<'_>) -> Response {
     let reply = Reply::new(200);

@@ -25,6 +25,7 @@ impl wasip3::exports::http::handler::Guest for Kitchen {
         let target = Target::new(&target);
         let milliseconds = target.number("ms", 0);
         Ok(match target.path {
+            _ if request.get_headers().has("x-dump") => say(200, &dump(&request)),
             "/ok" => say(200, "ok\n"),
             "/status" => empty(target.number("code", 200) as u16),
             "/dump" => say(200, &dump(&request)),
@@ -45,6 +46,10 @@ impl wasip3::exports::http::handler::Guest for Kitchen {
                 kit::burn(|| monotonic_clock::now() >= end);
                 say(200, "burnt\n")
             }
+            "/work" => {
+                kit::work(target.number("rounds", 0));
+                say(200, "worked\n")
+            }
             "/after" => {
                 spawn_local(sleep(milliseconds));
                 say(200, "answered\n")
@@ -57,6 +62,8 @@ impl wasip3::exports::http::handler::Guest for Kitchen {
             "/stream" => body::stream(&target, Some(target.number("chunks", 3))),
             "/infinite" => body::stream(&target, None),
             "/trailers" => body::trailers(request).await,
+            "/kitchen.Kitchen/Echo" => body::grpc(request),
+            "/events" => body::events(&target),
             "/length" => body::length(&target),
             "/abandon" => first(async |body| body.abandon().await),
 
@@ -82,7 +89,7 @@ impl wasip3::exports::http::handler::Guest for Kitchen {
             }
             "/hog" => kit::hog(),
             "/grow" => grow(&target),
-            "/never" => {
+            "/never" | "/kitchen.Kitchen/Never" => {
                 monotonic_clock::wait_for(FOR_EVER_NS).await;
                 say(200, "for ever is over\n")
             }
@@ -122,6 +129,11 @@ fn headers_then(then: impl AsyncFnOnce() + 'static) -> Response {
     response
 }
 
+/// The environment's `NAME`, by which several workloads of this component are told apart.
+fn name() -> String {
+    environment::get_environment().into_iter().find(|it| it.0 == "NAME").map(|it| it.1).unwrap_or_default()
+}
+
 fn dump(request: &Request) -> String {
     let method = match request.get_method() {
         Method::Get => "GET",
@@ -142,6 +154,7 @@ fn dump(request: &Request) -> String {
     });
     Json::new()
         .text("component", "kitchen-p3")
+        .text("name", &name())
         .text("method", method)
         .text("scheme", &scheme.unwrap_or_default())
         .text("authority", &request.get_authority().unwrap_or_default())

@@ -19,7 +19,7 @@ const RATE: f64 = 30.0;
 const BURST: f64 = 50.0;
 const WORK: Duration = Duration::from_millis(6);
 const SPAN: Duration = Duration::from_secs(8);
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_on_one_workload_leaves_the_other_its_share() -> Result<()> {

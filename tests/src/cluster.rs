@@ -177,6 +177,14 @@ impl Cluster {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// What manifests write as `image` for a component of the tests or of the quickstart, by the name of its file.
+    ///
+    /// # Errors
+    /// If there is no such file.
+    pub fn image(&self, component: &str) -> Result<String> {
+        registry::image(self.root, component)
+    }
+
     /// The repository's folder.
     #[must_use]
     pub fn root(&self) -> &'static Path {

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 /// No answer in this time is a failure of the test.
@@ -27,6 +27,30 @@ pub async fn send(target: SocketAddr, mut request: Request<Full<Bytes>>) -> Resu
         let stream = TcpStream::connect(target).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let response = sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        anyhow::Ok(Response::from_parts(head, body))
+    };
+    tokio::time::timeout(TIMEOUT, exchange)
+        .await
+        .with_context(|| format!("{what}: no whole answer in {TIMEOUT:?}"))?
+        .with_context(|| what)
+}
+
+/// Sends one HTTP/2 request with prior knowledge (h2c) on a new connection and reads its answer to the end. The URI is
+/// absolute: its authority is the request's. Trailers are not kept.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_h2c(target: SocketAddr, request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {
+    let what = format!("{} {} at {target} by HTTP/2", request.method(), request.uri());
+    let exchange = async {
+        let stream = TcpStream::connect(target).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();

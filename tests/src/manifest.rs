@@ -91,6 +91,15 @@ impl Workload {
         self
     }
 
+    /// Only the deployment, behind no Service: for routes to name.
+    #[must_use]
+    pub fn alone(&self) -> String {
+        let text = self.to_string();
+        let document = text.split_once("---\n").map_or(&*text, |it| it.1);
+        let lines: Vec<&str> = document.lines().filter(|it| !it.trim_start().starts_with("kubernetes:")).collect();
+        lines.join("\n") + "\n"
+    }
+
     fn component(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "      components:")?;
         writeln!(f, "        - name: {}", self.name)?;
@@ -206,5 +215,13 @@ spec:
           - matches: [{path: {type: PathPrefix, value: /api}}]
 "#;
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_deployment_alone_is_behind_no_service() {
+        let alone = Workload::new("api", "image").alone();
+        assert!(alone.starts_with("apiVersion: runtime.wasmcloud.dev/v1alpha1\nkind: WorkloadDeployment\n"), "{alone}");
+        assert!(!alone.contains("Service") && !alone.contains("kubernetes:"), "{alone}");
+        assert!(alone.ends_with("interfaces: [incoming-handler]\n"), "{alone}");
     }
 }

@@ -170,11 +170,7 @@ impl Scene {
         if component.ends_with("-p3") {
             workload = workload.p3();
         }
-        let text = workload.to_string();
-        let document = text.split("---\n").find(|it| it.contains("\nkind: WorkloadDeployment\n"));
-        let lines = document.context("no WorkloadDeployment")?.lines();
-        let alone: Vec<&str> = lines.filter(|it| !it.trim_start().starts_with("kubernetes:")).collect();
-        self.cluster.apply(&self.namespace, &alone.join("\n"))?;
+        self.cluster.apply(&self.namespace, &workload.alone())?;
         let resource = format!("wd/{name}");
         self.cluster
             .kubectl(["wait", "--for=condition=Ready", &resource, "-n", &self.namespace, "--timeout=120s"])

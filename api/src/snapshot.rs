@@ -166,6 +166,9 @@ pub struct Listener {
     pub name: String,
     /// Where to listen, such as `0.0.0.0:8000`.
     pub address: String,
+    /// The port that clients dial, if that is another one: the Service's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// What this listener routes, in no particular order: precedence is by rule, not by place.
     pub routes: Vec<Route>,
     /// Certificates and what else TLS needs; none: the port speaks plain HTTP.

@@ -12,7 +12,7 @@ mod network;
 pub mod proxy;
 mod stream;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -77,7 +77,8 @@ impl Listener {
         socket.bind(address)?;
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
-        let shared = Shared { config, table, observer, port: address.port(), started: Instant::now() };
+        let port = config.port.map_or(address.port(), NonZeroU16::get);
+        let shared = Shared { config, table, observer, port, started: Instant::now() };
         Ok(Self { socket, address, shared: Arc::new(shared) })
     }
 

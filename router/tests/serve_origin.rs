@@ -7,16 +7,19 @@ mod server;
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU16,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::Request;
 use penstock_router::{
-    Backend, Cause, ListenerConfig, ListenerLimits, Networks,
+    Action, Backend, Cause, ListenerConfig, ListenerLimits, Networks,
+    filter::{Filters, Redirect},
     listen::{Forwarding, ProxyProtocol, TraceContext, proxy::Others},
+    route::RouteTable,
 };
-use server::{Plain, Raw, Server, backend, ok};
+use server::{Plain, Raw, Server, backend, gate, ok, route};
 
 const V1: &str = "PROXY TCP4 192.0.2.1 198.51.100.2 4711 443\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13\xc0\0\x02\x01\xc6\x33\x64\x02\x12\x67\x01\xbb\x04\0\x04\0\0\0\0";
@@ -161,6 +164,20 @@ async fn a_stranger_forges_nothing() {
     let record = server.records.only().await;
     assert_eq!((record.client, record.request_id.as_deref()), (client, Some(id)));
     assert_eq!(record.trace_id.as_deref(), Some(&asked["traceparent"][3..35]));
+}
+
+#[tokio::test]
+async fn clients_are_told_the_port_that_they_dial() {
+    let config = || ListenerConfig { port: NonZeroU16::new(8080), ..ListenerConfig::new("test") };
+    let server = Server::with_config(&mirror(), config());
+    let response = ask(&mut server.connect().await, "").await;
+    assert_eq!(asked(&response)["x-forwarded-port"], "8080");
+
+    let filters = Filters { redirect: Some(Redirect::default()), ..Filters::default() };
+    let table = RouteTable::compile(vec![route("/", Action { filters: filters.boxed(), ..Action::default() })]);
+    let server = Server::with_all(table, gate(1, 1), config());
+    let response = ask(&mut server.connect().await, "").await;
+    assert!(response.has("location: http://a.example:8080/"), "{response:?}");
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub(super) fn expose(snapshot: &mut Snapshot, shared: SocketAddr, ports: &mut Po
     for listener in &mut snapshot.listeners {
         let address = if listener.name == SHARED { shared } else { ports.of(&listener.name) };
         listener.address = address.to_string();
+        // Nothing stands in front: clients dial the listener itself.
+        listener.port = None;
     }
     let (names, added) = names(snapshot);
     if let Some(shared) = snapshot.listeners.iter_mut().find(|it| it.name == SHARED) {

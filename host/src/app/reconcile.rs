@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    num::NonZeroU16,
     sync::Arc,
     time::Duration,
 };
@@ -236,7 +237,8 @@ impl Reconciler {
             .filter(|(name, entry)| {
                 // One that is encrypted from now on, or no longer, is another: no connection may be half of each.
                 let same = |spec: &snapshot::Listener| {
-                    spec.address == entry.spec.address && spec.tls.is_some() == entry.spec.tls.is_some()
+                    (&spec.address, spec.port, spec.tls.is_some())
+                        == (&entry.spec.address, entry.spec.port, entry.spec.tls.is_some())
                 };
                 !desired.listeners.iter().any(|spec| spec.name == **name && same(spec))
             })
@@ -330,7 +332,8 @@ impl Reconciler {
                 continue;
             }
             let tls = entry.tls.as_ref().map(|it| it.handle.clone());
-            let config = ListenerConfig { name: name.as_str().into(), tls, ..self.config.listener.clone() };
+            let port = entry.spec.port.and_then(NonZeroU16::new);
+            let config = ListenerConfig { name: name.as_str().into(), port, tls, ..self.config.listener.clone() };
             let bound = match entry.spec.address.parse::<SocketAddr>() {
                 Ok(address) => Listener::bind(address, config, entry.handle.clone(), self.observer.clone())
                     .map_err(|error| format!("cannot listen on {address}: {error}")),

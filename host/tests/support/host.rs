@@ -66,7 +66,7 @@ pub fn snapshot(version: u64, shares: Vec<Share>) -> Snapshot {
         .iter()
         .map(|share| route(&if only { "/".into() } else { format!("/{}", name(share)) }, &name(share)))
         .collect();
-    let listener = Listener { name: "test".into(), address: "127.0.0.1:0".into(), routes, tls: None };
+    let listener = Listener { name: "test".into(), address: "127.0.0.1:0".into(), port: None, routes, tls: None };
     Snapshot { version, shares, listeners: vec![listener] }
 }
 

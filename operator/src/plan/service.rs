@@ -47,7 +47,13 @@ pub(super) fn table(
             claims::report_ambiguous(&claims, reasons::AMBIGUOUS_SERVICE, &at, &mut findings);
             let routes = claims.into_iter().map(|it| it.route).collect();
             let tls = tls.of(&port.port_name).cloned();
-            table.listeners.push(Arc::new(Listener { name: port.to_string(), address, routes, tls }));
+            table.listeners.push(Arc::new(Listener {
+                name: port.to_string(),
+                address,
+                port: Some(port.port),
+                routes,
+                tls,
+            }));
         }
     } else {
         for it in behind {

@@ -200,7 +200,7 @@ impl Tables {
             routes.filter(|it| seen.insert(Arc::as_ptr(it))).map(|it| Route::clone(it)).collect();
         routes
             .sort_by(|a, b| (a.created.is_none(), a.created, &a.name).cmp(&(b.created.is_none(), b.created, &b.name)));
-        Some(Listener { name: shared::NAME.to_owned(), address, routes, tls: None })
+        Some(Listener { name: shared::NAME.to_owned(), address, port: None, routes, tls: None })
     }
 
     /// All that is to be said about an object, beside [`super::Resolved::findings`]; sorted.

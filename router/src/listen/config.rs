@@ -1,6 +1,6 @@
 //! What a listener allows and whom it believes, with defaults that suit a port open to strangers.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use super::{Networks, ProxyProtocol};
 use crate::tls::TlsHandle;
@@ -12,6 +12,9 @@ pub struct ListenerConfig {
     pub name: Arc<str>,
     /// What it allows.
     pub limits: ListenerLimits,
+    /// The port that clients dial, if that is another one than is bound, such as a Service's: redirects that name none lead
+    /// there, and `X-Forwarded-Port` says it. Default: the bound one.
+    pub port: Option<NonZeroU16>,
     /// Certificates and what else TLS needs; none: the port speaks plain HTTP.
     pub tls: Option<TlsHandle>,
     /// Who begins connections with a PROXY header. Default: nobody.
@@ -94,6 +97,7 @@ impl ListenerConfig {
         Self {
             name: name.into(),
             limits: ListenerLimits::default(),
+            port: None,
             proxy_protocol: None,
             trusted: Networks::default(),
             forwarding: Forwarding::default(),

@@ -67,6 +67,10 @@ pub(super) fn table(
     let rules = table.listeners.iter().flat_map(|it| &it.routes).flat_map(|it| &it.rules);
     let backends = rules.flat_map(|it| &it.backends).filter(|it| it.weight > 0 && !it.deployment.is_empty());
     table.deployments = backends.map(|it| Arc::from(it.deployment.as_str())).collect();
+    if table.deployments.is_empty() && !table.listeners.is_empty() {
+        // Routes that lead nowhere: somebody has to answer that, and to redirect.
+        table.deployments = behind.iter().map(|it| it.deployment.clone()).collect();
+    }
     table.findings = findings.sorted();
     table
 }
@@ -140,22 +144,22 @@ fn check_service(name: &Name, service: &Service, ports: &[ServicePort], findings
     }
 }
 
-/// What is routed on a port. Routes that name a workload as backend say all there is to say about it; a workload that no
-/// route names says it itself. Alone, it gets everything; of several, the oldest gets what nobody else claims.
+/// What is routed on a port. Routes that are attached to it say all there is to say, beside `http.routes` of the workloads
+/// behind it: a request that they do not match gets 404, whoever is behind (as Gateway API's mesh conformance tests have it).
+/// Without any, workloads speak for themselves. Alone, one gets everything; of several, the oldest gets what nobody else
+/// claims.
 fn claims(behind: &[&Routing], attached: &[&Attached]) -> Vec<Claim> {
     let mut claims: Vec<Claim> =
         attached.iter().map(|it| Claim { object: it.object.clone(), route: it.route.clone() }).collect();
-    let named = |it: &Routing| attached.iter().any(|route| route.deployments.contains(&*it.deployment));
-    let members: Vec<&Routing> = behind.iter().copied().filter(|it| it.has_rules || !named(it)).collect();
+    let members: Vec<&Routing> = behind.iter().copied().filter(|it| it.has_rules || attached.is_empty()).collect();
     let claim = |it: &Routing, route| Claim { object: it.object.clone(), route };
-    match (&members[..], attached.is_empty()) {
-        ([only], true) if !only.has_rules => claims.push(claim(only, only.everything())),
-        (members, no_routes) => {
+    match &members[..] {
+        [only] if !only.has_rules => claims.push(claim(only, only.everything())),
+        members => {
             for it in members {
                 claims.extend(it.by_service().into_iter().map(|route| claim(it, route)));
             }
-            let oldest = members.iter().filter(|it| !it.has_rules).min_by_key(|it| it.age());
-            if let (Some(oldest), true) = (oldest, no_routes) {
+            if let Some(oldest) = members.iter().filter(|it| !it.has_rules).min_by_key(|it| it.age()) {
                 let catch_all = oldest.everything();
                 if !claims.iter().any(|it| it.object == oldest.object && it.route == catch_all) {
                     claims.push(claim(oldest, catch_all));

@@ -87,6 +87,25 @@ fn a_route_speaks_for_the_workloads_that_it_names() {
 }
 
 #[test]
+fn a_route_speaks_for_the_service_whoever_is_behind() {
+    let rules = |rules: &str| {
+        http_route("r", &format!("parentRefs: [{{group: '', kind: Service, name: s}}], rules: [{rules}]"))
+    };
+    let base = service("s", "{port: 80}") + &deployment("a", "", "") + &deployment("b@2026-01-01", "", &behind("s"));
+    for (rule, want) in [
+        (format!("{{backendRefs: [{BACKEND}]}}"), "default/r []:  -> default/a*1"),
+        (
+            format!("{{matches: [{{path: {{value: /x}}}}], backendRefs: [{BACKEND}]}}"),
+            "default/r []: /x -> default/a*1",
+        ),
+    ] {
+        let plan = plan_of(&(base.clone() + &rules(&rule)));
+        assert_eq!(routes(listener(&plan, "default/s:80")), [want]);
+        assert_eq!(findings(&plan), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_service_with_only_a_route_has_a_listener() {
     let route = http_route(
         "r",

@@ -223,6 +223,27 @@ fn a_change_concerns_those_whom_it_changes() {
 }
 
 #[test]
+fn routes_that_lead_nowhere_are_answered_by_who_is_behind() {
+    let parent = "parentRefs: [{group: '', kind: Service, name: one}], rules";
+    let backend = "backendRefs: [{group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name";
+    let base = service("one", "{port: 80}") + &deployment("a", "", &behind("one")) + &deployment("b", "", "");
+    for (rules, want) in [
+        ("[{filters: [{type: RequestRedirect, requestRedirect: {hostname: a.example}}]}]".to_owned(), "default/a"),
+        (format!("[{{{backend}: nobody}}]}}]"), "default/a"),
+        (format!("[{{{backend}: b}}]}}]"), "default/b"),
+        (
+            format!("[{{{backend}: b}}, {{group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: nobody}}]}}]"),
+            "default/b",
+        ),
+    ] {
+        let kept = Kept::of(objects(&(base.clone() + &http_route("r", &format!("{parent}: {rules}")))));
+        let table = kept.tables.service(&Name::new("default", "one")).unwrap();
+        let deployments: Vec<&str> = table.deployments.iter().map(|it| &**it).collect();
+        assert_eq!(deployments, [want], "{rules}");
+    }
+}
+
+#[test]
 fn a_route_that_moves_leaves_nothing_behind() {
     let mut kept = Kept::of(objects(
         &[deployment("a", "", ""), service("one", "{name: http, port: 80}"), service("two", "{name: http, port: 80}")]

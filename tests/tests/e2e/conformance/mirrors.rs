@@ -69,7 +69,7 @@ const BURST: u64 = 10;
 async fn mirrored(here: Here, mirrors: &'static [&'static str]) -> Result<()> {
     let address = here.address("", 80)?;
     for ask in [plainly(), changed()] {
-        converges(async || ask.check(address).await).await?;
+        converges(&ask, address).await?;
         let mut before = Vec::new();
         for path in mirrors {
             before.push(settled(&here, path).await?);

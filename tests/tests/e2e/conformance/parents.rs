@@ -61,8 +61,7 @@ async fn not_accepted(here: Here) -> Result<()> {
         conditions.find(|it| it.type_ == "Accepted" && it.status == "False" && it.reason == "RefNotPermitted").cloned()
     });
     said.await?;
-    let ask = get("/").status(404);
-    ask.check(here.address("", 80)?).await
+    get("/").status(404).check(here.address("", 80)?).await
 }
 
 fn several_parents() -> Case {
@@ -99,6 +98,5 @@ async fn another_generation(here: Here) -> Result<()> {
     stage.cluster.api::<HttpRoute>(NAMESPACE).patch(&name, &PatchParams::default(), &patch).await?;
     let after = stage.says(route.kind, &name, 1, &route.says, before.generation).await?;
     ensure!(after.generation > before.generation, "{after:?} after {before:?}");
-    let (ask, address) = (get("/").from(V2), here.address("", 80)?);
-    converges(async || ask.check(address).await).await
+    converges(&get("/").from(V2), here.address("", 80)?).await
 }

@@ -1,6 +1,7 @@
 //! Plays cases: statuses first, then requests, as the conformance suite does.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use futures_util::future::try_join_all;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
+    ask::Ask,
     case::Case,
     stage::{Here, Stage},
 };
@@ -70,10 +72,10 @@ where
 
 /// The requests of a case, and what follows them.
 async fn answers(here: Here) -> Result<()> {
-    let asks = here.case.asks.iter().map(async |ask| {
-        let address = here.address(ask.front, ask.port)?;
-        converges(async || ask.check(address).await).await
-    });
+    let mut asks = Vec::new();
+    for ask in &here.case.asks {
+        asks.push(converges(ask, here.address(ask.front, ask.port)?));
+    }
     try_join_all(asks).await?;
     match here.case.then.clone() {
         Some(then) => then(here).await,
@@ -81,12 +83,12 @@ async fn answers(here: Here) -> Result<()> {
     }
 }
 
-/// Waits until something comes out well several times in a row.
-pub(crate) async fn converges(check: impl AsyncFn() -> Result<()>) -> Result<()> {
+/// Sends a request until it comes out well several times in a row.
+pub(crate) async fn converges(ask: &Ask, address: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + CONVERGES;
     let mut row = 0;
     while row < IN_A_ROW {
-        match check().await {
+        match ask.check(address).await {
             Ok(()) => row += 1,
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => {

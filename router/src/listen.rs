@@ -2,6 +2,7 @@
 
 mod accept;
 mod config;
+mod frames;
 mod framing;
 mod handshake;
 #[cfg(target_os = "linux")]

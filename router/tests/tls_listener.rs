@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/server.rs"]
 mod server;
 
@@ -11,64 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use authority::Authority;
 use penstock_router::{
     Backend, ListenerConfig, ListenerLimits,
     tls::{Certificate, ClientCertificates, Failure, Tls, TlsConfig, TlsHandle},
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+    ClientConfig, ClientConnection, HandshakeKind, StreamOwned,
+    pki_types::{CertificateDer, ServerName},
 };
 use server::{Server, all_to, backend, gate, ok};
 use tokio::{io::AsyncReadExt as _, task::spawn_blocking};
-
-/// An authority that vouches for servers and clients.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn issue(&self, hosts: &[&str]) -> (CertificateDer<'static>, Certificate) {
-        let hosts: Vec<String> = hosts.iter().map(|it| (*it).to_owned()).collect();
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(hosts.clone()).unwrap();
-        let issued = params.signed_by(&key, &self.0).unwrap();
-        let pair = Certificate { name: hosts.join(","), chain: issued.pem(), key: key.serialize_pem() };
-        (issued.der().clone(), pair)
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        roots
-    }
-
-    /// A client that trusts this authority, and shows a certificate if it has one.
-    fn client(&self, identity: Option<&Certificate>, alpn: &[&str]) -> Arc<ClientConfig> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots());
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(it) => {
-                use rustls::pki_types::pem::PemObject as _;
-                let chain = vec![CertificateDer::from_pem_slice(it.chain.as_bytes()).unwrap()];
-                let key = PrivateKeyDer::from_pem_slice(it.key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        };
-        config.alpn_protocols = alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
-        Arc::new(config)
-    }
-}
 
 /// A client's connection. Blocking: rustls says then what a handshake was.
 struct Client(StreamOwned<ClientConnection, std::net::TcpStream>);

@@ -75,7 +75,8 @@ pub struct ListenerLimits {
     pub header_count: usize,
     /// Largest request body in bytes (413 beyond it); `None`: no limit, since bodies are streamed.
     pub body_bytes: Option<u64>,
-    /// Most connections at once; further clients wait in the kernel's backlog. Default 65,536.
+    /// Most connections at once; further clients wait in the kernel's backlog, and those that have been idle the longest are
+    /// closed to make room. Default 65,536.
     pub connections: usize,
     /// Most concurrent requests on one HTTP/2 connection. Default 256.
     pub streams: u32,

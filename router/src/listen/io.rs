@@ -12,18 +12,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 #[cfg(target_os = "linux")]
 use super::hangup::Hangup;
-use super::{framing::Framing, stream::Stream};
+use super::{frames::Frames, framing::Framing, stream::Stream};
 use crate::serve::Peer;
 
-/// The socket of one connection: gives back what was read to tell the protocol, follows HTTP/1 framing, and notes when
-/// the client keeps us waiting.
+/// The socket of one connection: gives back what was read to tell the protocol, follows the framing of HTTP/1 and the frames
+/// of HTTP/2, and notes when the client keeps us waiting.
 pub(crate) struct Io {
     socket: Stream,
     peer: Arc<Peer>,
     /// Read already, to tell HTTP/1 from HTTP/2.
     prefix: Bytes,
-    /// `None` for HTTP/2, whose framing leaves no room for doubt.
-    framing: Option<Framing>,
+    followed: Followed,
     mid_head: bool,
     /// A chunked body broke: nothing that follows is read.
     broken: bool,
@@ -32,19 +31,29 @@ pub(crate) struct Io {
     hangup: Option<Hangup>,
 }
 
+/// What is looked at beside hyper.
+enum Followed {
+    Http1(Framing),
+    Http2(Frames),
+}
+
 // === impl Io ===
 
 impl Io {
     pub(crate) fn http1(socket: Stream, peer: Arc<Peer>, prefix: Bytes) -> Self {
-        Self { framing: Some(Framing::default()), ..Self::http2(socket, peer, prefix) }
+        Self::new(socket, peer, prefix, Followed::Http1(Framing::default()))
     }
 
-    pub(crate) const fn http2(socket: Stream, peer: Arc<Peer>, prefix: Bytes) -> Self {
+    pub(crate) fn http2(socket: Stream, peer: Arc<Peer>, prefix: Bytes) -> Self {
+        Self::new(socket, peer, prefix, Followed::Http2(Frames::new()))
+    }
+
+    const fn new(socket: Stream, peer: Arc<Peer>, prefix: Bytes, followed: Followed) -> Self {
         Self {
             socket,
             peer,
             prefix,
-            framing: None,
+            followed,
             mid_head: false,
             broken: false,
             blocked: false,
@@ -55,7 +64,7 @@ impl Io {
 
     /// Whether the client is still sending a message that nobody reads any more.
     pub(crate) fn mid_message(&self) -> bool {
-        self.framing.as_ref().is_some_and(Framing::mid_message)
+        matches!(&self.followed, Followed::Http1(framing) if framing.mid_message())
     }
 
     pub(crate) fn into_socket(self) -> Stream {
@@ -64,7 +73,10 @@ impl Io {
 
     /// Looks at what was read, and says how much of it may be passed on.
     fn saw(&mut self, bytes: &[u8]) -> usize {
-        let Some(framing) = &mut self.framing else { return bytes.len() };
+        let framing = match &mut self.followed {
+            Followed::Http1(framing) => framing,
+            Followed::Http2(frames) => return frames.feed(bytes),
+        };
         let seen = framing.feed(bytes);
         if let Some(head) = seen.doubtful {
             self.peer.doubt(head);
@@ -89,13 +101,20 @@ impl Io {
         }
     }
 
-    fn wrote<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Followed::Http2(frames), Poll::Ready(Ok(bytes))) = (&mut self.followed, &result) {
+            frames.wrote(*bytes);
+        }
         if result.is_pending() != self.blocked {
             self.blocked = result.is_pending();
             self.peer.write_blocked(self.blocked);
         }
         result
     }
+}
+
+fn flooded() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the client sent too many frames that carry nothing")
 }
 
 fn broken() -> io::Error {
@@ -107,6 +126,11 @@ impl AsyncRead for Io {
         let this = &mut *self;
         if this.broken {
             return Poll::Ready(Err(broken()));
+        }
+        if let Followed::Http2(frames) = &mut this.followed
+            && frames.over()
+        {
+            return Poll::Ready(if frames.last_word(buf) { Ok(()) } else { Err(flooded()) });
         }
         let before = buf.filled().len();
         if this.prefix.is_empty() {

@@ -14,9 +14,16 @@ const LOOKS: u32 = 8;
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// While all places are taken, each look closes this part of them, of those that have been idle the longest ...
+const ROOM: usize = 4;
+/// ... for so long, at least: whoever has just been answered may have the next request on its way.
+const AT_EASE: Duration = Duration::from_secs(1);
+
 /// The connections of a listener.
 pub(super) struct Keeper {
     peers: Vec<Weak<Peer>>,
+    /// Most that there can be.
+    places: usize,
     /// Sweep when there are so many, so that many short connections between two looks do not pile up.
     sweep_at: usize,
     interval: Interval,
@@ -31,7 +38,7 @@ impl Keeper {
         let shortest = timeouts.into_iter().filter(|timeout| !timeout.is_zero()).min().unwrap_or(LONGEST);
         let mut interval = interval((shortest / LOOKS).clamp(SHORTEST, LONGEST));
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { peers: Vec::new(), sweep_at: 64, interval }
+        Self { peers: Vec::new(), places: limits.connections.max(1), sweep_at: 64, interval }
     }
 
     pub(super) fn keep(&mut self, peer: &Arc<Peer>) {
@@ -53,6 +60,21 @@ impl Keeper {
             peer.tell(peer.due(now));
             true
         });
+        if self.peers.len() >= self.places {
+            self.make_room(now);
+        }
+    }
+
+    /// Closes connections that nobody uses, while others wait to be accepted: a client that opens many of them and says
+    /// nothing does not keep the rest out until its time is up.
+    fn make_room(&self, now: Instant) {
+        let peers = self.peers.iter().filter_map(Weak::upgrade);
+        let mut idle: Vec<(Duration, Arc<Peer>)> =
+            peers.filter_map(|peer| Some((peer.idle(now).filter(|idle| *idle >= AT_EASE)?, peer))).collect();
+        idle.sort_unstable_by_key(|(idle, _)| std::cmp::Reverse(*idle));
+        for (_, peer) in idle.iter().take(self.places.div_ceil(ROOM)) {
+            peer.tell(peer.dismiss(now));
+        }
     }
 
     pub(super) fn tell(&self, order: Order) {

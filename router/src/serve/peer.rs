@@ -23,6 +23,10 @@ use crate::{
 /// Looking out for a client's end costs some system calls: only for backends that take longer than this.
 const UNREAD: Duration = Duration::from_millis(250);
 
+/// An idle connection that was asked to end, and has not, is cut: HTTP/2 asks its client whether it has heard, and waits
+/// for the answer.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// What all connections of a listener share.
 pub(crate) struct Shared {
     pub(crate) config: ListenerConfig,
@@ -64,6 +68,8 @@ pub(crate) struct Peer {
     in_flight: AtomicU32,
     /// When the connection became idle.
     idle_since: AtomicU64,
+    /// When it was asked to end because it was idle; 0: it was not.
+    dismissed_since: AtomicU64,
     /// When the head that is being read began; 0: none is.
     head_since: AtomicU64,
     /// When the socket last became full; 0: it takes what we write.
@@ -96,6 +102,7 @@ impl Peer {
             waker: AtomicWaker::new(),
             in_flight: AtomicU32::new(0),
             idle_since: AtomicU64::new(now),
+            dismissed_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             unread_since: AtomicU64::new(0),
@@ -217,9 +224,9 @@ impl Peer {
     /// What this connection's times call for.
     pub(crate) fn due(&self, now: Instant) -> Order {
         let limits = &self.shared.config.limits;
-        let now = self.shared.millis(now);
+        let millis = self.shared.millis(now);
         let over =
-            |since: u64, limit: Duration| since != 0 && u128::from(now.saturating_sub(since)) >= limit.as_millis();
+            |since: u64, limit: Duration| since != 0 && u128::from(millis.saturating_sub(since)) >= limit.as_millis();
         let patience = if limits.request_timeout.is_zero() { limits.idle_timeout } else { limits.request_timeout };
         if over(self.blocked_since.load(Relaxed), patience) {
             return Order::Cut;
@@ -231,11 +238,30 @@ impl Peer {
             return Order::Run;
         }
         let (idle_since, head_since) = (self.idle_since.load(Relaxed), self.head_since.load(Relaxed));
+        let dismissed_since = self.dismissed_since.load(Relaxed);
+        if dismissed_since != 0 && over(dismissed_since.max(idle_since), GOODBYE) {
+            return Order::Cut;
+        }
         if head_since == 0 {
-            return if over(idle_since, limits.idle_timeout) { Order::Close } else { Order::Run };
+            return if over(idle_since, limits.idle_timeout) { self.dismiss(now) } else { Order::Run };
         }
         // A pipelined head may have begun long before its turn came.
         if over(head_since.max(idle_since), limits.header_read_timeout) { Order::SlowHead } else { Order::Run }
+    }
+
+    /// How long it has been open without a request, or a part of one; `None` if it has one, or ends already.
+    pub(crate) fn idle(&self, now: Instant) -> Option<Duration> {
+        let used =
+            self.in_flight.load(Relaxed) > 0 || self.head_since.load(Relaxed) != 0 || self.order() >= Order::Close;
+        let idle = self.shared.millis(now).saturating_sub(self.idle_since.load(Relaxed));
+        (!used).then_some(Duration::from_millis(idle))
+    }
+
+    /// It is idle, and to end for that: the order for it.
+    pub(crate) fn dismiss(&self, now: Instant) -> Order {
+        let now = self.shared.millis(now);
+        let _ = self.dismissed_since.compare_exchange(0, now, Relaxed, Relaxed);
+        Order::Close
     }
 }
 

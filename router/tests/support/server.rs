@@ -284,6 +284,13 @@ impl Raw {
         Some(String::from_utf8(self.1.drain(..end).collect()).unwrap())
     }
 
+    /// Takes these bytes, which must come next.
+    pub async fn take(&mut self, bytes: &str) {
+        while self.1.len() < bytes.len() && self.fill().await {}
+        let taken: Vec<u8> = self.1.drain(..bytes.len().min(self.1.len())).collect();
+        assert_eq!(String::from_utf8_lossy(&taken), bytes);
+    }
+
     /// All that comes until the server closes (or resets) the connection.
     pub async fn rest(&mut self) -> String {
         while self.fill().await {}

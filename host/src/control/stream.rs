@@ -41,9 +41,8 @@ pub(super) async fn follow(
 ) -> End {
     match open(control, address).await {
         Ok((downward, upward)) => {
-            let status = control.follower.status();
-            let told = (Told::default(), Loads::default());
-            Stream { control, kept, backoff, status, downward, upward, told, refused: String::new() }.run().await
+            let told = Outbox::of(control.follower.status());
+            Stream { control, kept, backoff, downward, upward, told, refused: String::new() }.run().await
         }
         Err(reason) => End::Failed(reason),
     }
@@ -71,13 +70,39 @@ struct Stream<'a> {
     control: &'a Control,
     kept: &'a watch::Sender<Option<Arc<Snapshot>>>,
     backoff: &'a mut Backoff,
-    status: watch::Receiver<HostStatus>,
     downward: Streaming<Down>,
     upward: mpsc::Sender<Up>,
-    told: (Told, Loads),
+    told: Outbox,
     /// Why the newest snapshot could not be read.
     refused: String,
 }
+
+/// What there is to say to the operator.
+struct Outbox {
+    status: watch::Receiver<HostStatus>,
+    reports: Told,
+    loads: Loads,
+}
+
+// === impl Outbox ===
+
+impl Outbox {
+    fn of(status: watch::Receiver<HostStatus>) -> Self {
+        Self { status, reports: Told::default(), loads: Loads::default() }
+    }
+
+    /// What has changed. The status counts as seen.
+    fn report(&mut self, refused: &str) -> Option<up::Message> {
+        self.reports.news(&self.status.borrow_and_update(), refused).map(up::Message::Report)
+    }
+
+    /// The numbers. A change that has come in the meantime stays to be noticed.
+    fn load(&mut self) -> Option<up::Message> {
+        self.loads.look(&self.status.borrow()).map(up::Message::Load)
+    }
+}
+
+// === impl Stream ===
 
 impl Stream<'_> {
     async fn run(mut self) -> End {
@@ -103,7 +128,7 @@ impl Stream<'_> {
                     Ok(None) => return End::Failed("the operator has ended the stream".to_owned()),
                     Err(status) => return End::Failed(say(&status)),
                 },
-                changed = self.status.changed(), if !news => match changed {
+                changed = self.told.status.changed(), if !news => match changed {
                     Ok(()) => news = true,
                     Err(_) => return End::Failed("the host is gone".to_owned()),
                 },
@@ -113,13 +138,12 @@ impl Stream<'_> {
                         listens = false;
                         continue;
                     };
-                    let status = self.status.borrow_and_update();
                     // States before numbers: somebody waits for them.
                     let message = if std::mem::take(&mut news) {
-                        self.told.0.news(&status, &self.refused).map(up::Message::Report)
+                        self.told.report(&self.refused)
                     } else {
                         load = false;
-                        self.told.1.look(&status).map(up::Message::Load)
+                        self.told.load()
                     };
                     if let Some(message) = message {
                         place.send(Up { message: Some(message) });
@@ -156,4 +180,21 @@ fn read(message: &control::Snapshot) -> Result<Snapshot, String> {
 
 fn say(status: &Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_never_pass_over_a_change() {
+        let (sender, status) = watch::channel(HostStatus::default());
+        let mut outbox = Outbox::of(status);
+        assert!(outbox.report("").is_some());
+        sender.send_modify(|status| status.version = 1);
+        let _numbers = outbox.load();
+        assert!(outbox.status.has_changed().unwrap(), "the stream still learns of it");
+        assert!(outbox.report("").is_some());
+        assert!(!outbox.status.has_changed().unwrap());
+    }
 }

@@ -82,8 +82,8 @@ impl Stage {
         let (sender, routes) = watch::channel(Routes::new());
         let sender = Arc::new(sender);
         let mut followers = JoinSet::new();
-        followers.spawn(follow(&cluster, "HTTPRoute", ApiResource::erase::<HttpRoute>(&()), sender.clone()));
-        followers.spawn(follow(&cluster, "GRPCRoute", ApiResource::erase::<GrpcRoute>(&()), sender));
+        followers.spawn(follow(&cluster, "HTTPRoute", &ApiResource::erase::<HttpRoute>(&()), sender.clone()));
+        followers.spawn(follow(&cluster, "GRPCRoute", &ApiResource::erase::<GrpcRoute>(&()), sender));
         Ok(Self { cluster, addresses, routes, scenes, _followers: followers })
     }
 
@@ -201,10 +201,10 @@ fn counter(cluster: &Cluster, name: &str) -> Result<Workload> {
 fn follow(
     cluster: &Cluster,
     kind: &'static str,
-    resource: ApiResource,
+    resource: &ApiResource,
     routes: Arc<watch::Sender<Routes>>,
 ) -> impl Future<Output = ()> + use<> {
-    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), NAMESPACE, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().clone(), NAMESPACE, resource);
     async move {
         let mut events = std::pin::pin!(watcher(api, watcher::Config::default()));
         while let Some(event) = events.next().await {

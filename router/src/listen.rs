@@ -10,6 +10,7 @@ mod hangup;
 mod io;
 mod keeper;
 mod network;
+mod pipes;
 pub mod proxy;
 mod stream;
 
@@ -25,6 +26,7 @@ use self::{accept::Acceptor, keeper::Keeper};
 pub use self::{
     config::{Forwarding, ListenerConfig, ListenerLimits, TraceContext},
     network::{InvalidNetwork, Network, Networks},
+    pipes::Pipes,
     proxy::ProxyProtocol,
 };
 pub(crate) use self::{

@@ -101,7 +101,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 _ = drain.started() => break,
-                () = keeper.tick() => {}
+                () = keeper.tick() => if acceptor.is_short() { keeper.make_room() },
                 (socket, client, slot) = acceptor.accept() => keeper.keep(&spawn(&self.shared, socket, client, slot)),
             }
         }

@@ -21,10 +21,14 @@ fuzz_target!(|bytes: &[u8]| {
     if bytes.is_empty() || bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") {
         return;
     }
-    let told = |told: String| panic!("{told}\n{}", bytes.escape_ascii());
-    let whole = play(bytes, bytes.len());
-    let answers = agree(bytes, &whole).unwrap_or_else(told);
-    let pieces = play(bytes, bytes.len() % 11 + 1);
-    let others = agree(bytes, &pieces).unwrap_or_else(told);
-    same((&whole, &answers), (&pieces, &others)).unwrap_or_else(told);
+    let check = || {
+        let whole = play(bytes, bytes.len());
+        let answers = agree(bytes, &whole)?;
+        let pieces = play(bytes, bytes.len() % 11 + 1);
+        let others = agree(bytes, &pieces)?;
+        same((&whole, &answers), (&pieces, &others))
+    };
+    if let Err(told) = check() {
+        panic!("{told}\n{}", bytes.escape_ascii());
+    }
 });

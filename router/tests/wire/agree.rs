@@ -23,9 +23,15 @@ pub fn agree(bytes: &[u8], played: &Played) -> Result<Vec<Response>, String> {
     }
     let methods: Vec<String> = read.requests.iter().map(|request| request.method.clone()).collect();
     let responses = responses(&played.answer, &methods)?;
-    let most = read.requests.len() + usize::from(read.malformed || !read.requests.last().is_none_or(|last| last.whole));
-    if responses.len() > most {
-        return Err(format!("{} answers to {} requests", responses.len(), read.requests.len()));
+    let (answered, asked) = (responses.len(), read.requests.len());
+    // What is no request is refused; of what is incomplete, that may be known already.
+    if answered > asked + usize::from(read.rest.is_some()) {
+        return Err(format!("{answered} answers to {asked} requests"));
+    }
+    if let Some(refusal) = responses.get(asked)
+        && !(400..=599).contains(&refusal.status)
+    {
+        return Err(format!("no request was answered with {}", refusal.status));
     }
     for (at, response) in responses.iter().enumerate() {
         let last = at + 1 == responses.len();

@@ -18,8 +18,15 @@ pub struct Request {
 pub struct Requests {
     /// Those whose head is well-formed, in order. All but the last are whole.
     pub requests: Vec<Request>,
-    /// Something follows that is not the beginning of a request.
-    pub malformed: bool,
+    /// Something follows that is no request, or not the whole head of one.
+    pub rest: Option<Rest>,
+}
+
+/// What follows the last request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    Incomplete,
+    Malformed,
 }
 
 /// An answer.
@@ -31,12 +38,6 @@ pub struct Response {
     pub whole: bool,
     /// It says that the connection ends with it.
     pub closes: bool,
-}
-
-/// A head that could not be read.
-enum Stop {
-    Incomplete,
-    Malformed,
 }
 
 struct Reader<'b>(&'b [u8]);
@@ -69,16 +70,16 @@ impl Reader<'_> {
     }
 
     /// Text that a line of a head may hold: no control characters but tabs. Bytes beyond ASCII are opaque.
-    fn text(&mut self) -> Result<String, Stop> {
-        let line = self.line().ok_or(Stop::Incomplete)?;
+    fn text(&mut self) -> Result<String, Rest> {
+        let line = self.line().ok_or(Rest::Incomplete)?;
         let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         if line.iter().any(control) {
-            return Err(Stop::Malformed);
+            return Err(Rest::Malformed);
         }
         Ok(line.iter().map(|byte| char::from(*byte)).collect())
     }
 
-    fn head(&mut self) -> Result<Head, Stop> {
+    fn head(&mut self) -> Result<Head, Rest> {
         let first = self.text()?;
         let mut fields = Vec::new();
         loop {
@@ -86,7 +87,7 @@ impl Reader<'_> {
             if line.is_empty() {
                 return Ok(Head { first, fields });
             }
-            fields.push(field(&line).ok_or(Stop::Malformed)?);
+            fields.push(field(&line).ok_or(Rest::Malformed)?);
         }
     }
 
@@ -184,6 +185,9 @@ pub fn requests(bytes: &[u8]) -> Requests {
         while reader.0.starts_with(b"\r\n") || reader.0.starts_with(b"\n") {
             let _ = reader.line();
         }
+        if reader.0.is_empty() {
+            return read;
+        }
         match request(&mut reader) {
             Ok(request) => {
                 let whole = request.whole;
@@ -192,26 +196,25 @@ pub fn requests(bytes: &[u8]) -> Requests {
                     return read;
                 }
             }
-            Err(Stop::Incomplete) => return read,
-            Err(Stop::Malformed) => {
-                read.malformed = true;
+            Err(rest) => {
+                read.rest = Some(rest);
                 return read;
             }
         }
     }
 }
 
-fn request(reader: &mut Reader<'_>) -> Result<Request, Stop> {
+fn request(reader: &mut Reader<'_>) -> Result<Request, Rest> {
     let head = reader.head()?;
-    let [method, target, version] = head.first.split(' ').collect::<Vec<_>>()[..] else { return Err(Stop::Malformed) };
+    let [method, target, version] = head.first.split(' ').collect::<Vec<_>>()[..] else { return Err(Rest::Malformed) };
     if !is_token(method) || target.is_empty() || !["HTTP/1.1", "HTTP/1.0"].contains(&version) {
-        return Err(Stop::Malformed);
+        return Err(Rest::Malformed);
     }
-    let (body, whole) = match head.framing().ok_or(Stop::Malformed)? {
+    let (body, whole) = match head.framing().ok_or(Rest::Malformed)? {
         None => (Vec::new(), true),
         Some(Framing::Length(length)) => reader.take(length),
         Some(Framing::Chunked) if version == "HTTP/1.1" => reader.chunked(),
-        Some(_) => return Err(Stop::Malformed),
+        Some(_) => return Err(Rest::Malformed),
     };
     let hosts = head.all("host").map(str::to_owned).collect();
     Ok(Request { method: method.into(), target: target.into(), hosts, body, whole })

@@ -6,7 +6,7 @@
 #[path = "support/corpus.rs"]
 mod corpus;
 #[path = "support/seeds.rs"]
-mod seeds;
+mod kept;
 #[path = "support/server.rs"]
 mod server;
 mod wire {
@@ -34,6 +34,7 @@ const FILES: [&str; 6] = [
     include_str!("corpus/http1-host.txt"),
     include_str!("corpus/http1-message.txt"),
 ];
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn all() -> Vec<Case> {
@@ -42,49 +43,53 @@ fn all() -> Vec<Case> {
 
 #[test]
 fn what_reaches_the_backend_is_a_request_by_the_letter() {
+    // Alone, and with a request behind it; and what the fuzzer has found.
+    let cases = all().into_iter().map(|case| (case.bytes(), case.name));
+    let all = cases.chain(seeds("request")).flat_map(|(bytes, name)| {
+        let behind = [&bytes[..], PROBE].concat();
+        [(bytes, name.clone()), (behind, name)]
+    });
     let mut failures = Vec::new();
-    // Alone, and with a request behind it.
-    let all = all().into_iter().flat_map(|case| [(case.clone(), &b""[..]), (case, PROBE)]);
-    for (case, behind) in all {
-        let bytes = [&case.bytes(), behind].concat();
-        if bytes.starts_with(b"PRI * HTTP/2") {
-            continue;
-        }
-        let check = || {
-            let whole = play(&bytes, bytes.len());
-            let answers = agree(&bytes, &whole)?;
-            for piece in [1, 7, 64] {
-                if bytes.len() / piece > 2000 {
-                    continue;
-                }
-                let pieces = play(&bytes, piece);
-                let others = agree(&bytes, &pieces).map_err(|told| format!("pieces of {piece}: {told}"))?;
-                same((&whole, &answers), (&pieces, &others)).map_err(|told| format!("pieces of {piece}: {told}"))?;
-            }
-            Ok::<_, String>(())
-        };
-        if let Err(told) = check() {
-            failures.push(format!("{}: {told}", case.name));
+    for (bytes, name) in all.filter(|(bytes, _)| !bytes.starts_with(PREFACE)) {
+        if let Err(told) = agrees(&bytes) {
+            failures.push(format!("{name}: {told}"));
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// Whether the router makes of the bytes what they are, in whatever pieces they come.
+fn agrees(bytes: &[u8]) -> Result<(), String> {
+    let whole = play(bytes, bytes.len());
+    let answers = agree(bytes, &whole)?;
+    for piece in [1, 7, 64].into_iter().filter(|piece| bytes.len() / piece < 2000) {
+        let pieces = play(bytes, piece);
+        let others = agree(bytes, &pieces).map_err(|told| format!("pieces of {piece}: {told}"))?;
+        same((&whole, &answers), (&pieces, &others)).map_err(|told| format!("pieces of {piece}: {told}"))?;
+    }
+    Ok(())
+}
+
+/// What a fuzz target begins with, and the names of its files.
+fn seeds(target: &str) -> impl Iterator<Item = (Vec<u8>, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    fs::read_dir(folder).unwrap().map(|file| {
+        let path = file.unwrap().path();
+        (fs::read(&path).unwrap(), path.display().to_string())
+    })
+}
+
 #[test]
 fn what_comes_back_over_http2_may_be_sent() {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let seeds = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/http2")).unwrap();
     let (mut failures, mut calls) = (Vec::new(), 0);
-    for seed in seeds {
-        let path = seed.unwrap().path();
-        let bytes = fs::read(&path).unwrap();
+    for (bytes, name) in seeds("http2") {
         let opened = opened(&bytes);
         for piece in [usize::MAX, 1, 7] {
             let played = play(&[PREFACE, &bytes].concat(), piece);
             calls += played.calls.len();
             let told = check(&played.answer, &opened);
             if told.is_err() || played.calls.len() > opened.len() {
-                failures.push(format!("{}: {told:?}, {} calls", path.display(), played.calls.len()));
+                failures.push(format!("{name}: {told:?}, {} calls", played.calls.len()));
             }
         }
     }
@@ -141,5 +146,5 @@ fn the_strict_reader_reads() {
 
 #[test]
 fn the_fuzzer_begins_with_the_corpus() {
-    seeds::hold("request", all().into_iter().map(|case| (case.name.clone(), case.bytes())));
+    kept::hold("request", all().into_iter().map(|case| (case.name.clone(), case.bytes())));
 }

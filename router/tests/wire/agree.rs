@@ -21,7 +21,8 @@ pub fn agree(bytes: &[u8], played: &Played) -> Result<Vec<Response>, String> {
             return Err(format!("no such request, or not there: {call:?}"));
         }
     }
-    let methods: Vec<String> = read.requests.iter().map(|request| request.method.clone()).collect();
+    let methods = read.requests.iter().map(|request| request.method.clone()).chain(read.rest_method.clone());
+    let methods: Vec<String> = methods.collect();
     let responses = responses(&played.answer, &methods)?;
     let (answered, asked) = (responses.len(), read.requests.len());
     // What is no request is refused; of what is incomplete, that may be known already.

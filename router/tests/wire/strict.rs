@@ -20,6 +20,8 @@ pub struct Requests {
     pub requests: Vec<Request>,
     /// Something follows that is no request, or not the whole head of one.
     pub rest: Option<Rest>,
+    /// What its method is, if it is anything: an answer to HEAD has no body even if it refuses.
+    pub rest_method: Option<String>,
 }
 
 /// What follows the last request.
@@ -188,6 +190,7 @@ pub fn requests(bytes: &[u8]) -> Requests {
         if reader.0.is_empty() {
             return read;
         }
+        let before = reader.0;
         match request(&mut reader) {
             Ok(request) => {
                 let whole = request.whole;
@@ -198,6 +201,8 @@ pub fn requests(bytes: &[u8]) -> Requests {
             }
             Err(rest) => {
                 read.rest = Some(rest);
+                let word = before.split(|byte| *byte == b' ').next().unwrap_or_default();
+                read.rest_method = Some(String::from_utf8_lossy(word).into_owned());
                 return read;
             }
         }

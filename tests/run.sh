@@ -22,6 +22,8 @@ PENSTOCK_TEST_REGISTRY=$(cat "$PENSTOCK_CACHE/registry-path" 2>/dev/null || true
 [ -n "$PENSTOCK_TEST_REGISTRY" ] || unset PENSTOCK_TEST_REGISTRY
 step "unit, property and scenario tests" cargo test --locked --workspace --no-fail-fast
 step "conformance to HTTP/2" make --no-print-directory h2spec
+step "TLS as an auditor sees it" make --no-print-directory testssl
+step "ten thousand slow clients" make --no-print-directory slow-clients
 step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 step "documentation builds" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 step "model check of admission" env CARGO_TARGET_DIR="$PENSTOCK_CACHE/target-loom" cargo test --locked --release --manifest-path router/loom/Cargo.toml

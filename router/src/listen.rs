@@ -10,6 +10,7 @@ mod hangup;
 mod io;
 mod keeper;
 mod network;
+mod pipes;
 pub mod proxy;
 mod stream;
 
@@ -25,6 +26,7 @@ use self::{accept::Acceptor, keeper::Keeper};
 pub use self::{
     config::{Forwarding, ListenerConfig, ListenerLimits, TraceContext},
     network::{InvalidNetwork, Network, Networks},
+    pipes::Pipes,
     proxy::ProxyProtocol,
 };
 pub(crate) use self::{
@@ -100,7 +102,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 _ = drain.started() => break,
-                () = keeper.tick() => {}
+                () = keeper.tick() => if acceptor.is_short() { keeper.make_room() },
                 (socket, client, slot) = acceptor.accept() => keeper.keep(&spawn(&self.shared, socket, client, slot)),
             }
         }

@@ -33,7 +33,7 @@ pub use self::{
     session::{Carrier, NameRefused, SessionConfig, Sessions},
 };
 pub(crate) use self::{
-    connection::serve,
+    connection::{serve, speak},
     flight::Leads,
     peer::{Order, Peer, Shared},
 };

@@ -6,6 +6,8 @@
 mod corpus;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/seeds.rs"]
+mod seeds;
 #[path = "support/server.rs"]
 mod server;
 
@@ -78,6 +80,16 @@ async fn play(case: &Case, address: SocketAddr, reached: &Reached) -> Result<(),
     }
     let reached = reached.by(client);
     if are(&reached, &requests) { Ok(()) } else { Err(format!("reached the backend: {reached:#?}")) }
+}
+
+#[test]
+fn the_fuzzer_begins_with_the_corpus() {
+    // What follows the preface, which the target sends by itself.
+    let cases = cases(include_str!("corpus/http2.txt")).into_iter().map(|case| {
+        let frames = case.sent.iter().map(|line| frames_of(line));
+        (case.name.clone(), [frame(SETTINGS, 0, 0, &[])].into_iter().chain(frames).collect::<Vec<_>>().concat())
+    });
+    seeds::hold("http2", cases);
 }
 
 /// What a stream is answered with: a status, `RST`, `GOAWAY`, or `none` at the end of the connection. The status of a

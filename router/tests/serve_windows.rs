@@ -100,7 +100,7 @@ fn held_at_most(name: &str, window: u32, memory: u64, reads: bool) -> usize {
     println!(
         "{name}: {ALL} responses held {} KiB at most, {} KiB each; memory +{} KiB; others: p99 {:?}",
         most >> 10,
-        most / ALL >> 10,
+        (most / ALL) >> 10,
         grown >> 10,
         took.p99()
     );

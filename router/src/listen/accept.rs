@@ -53,6 +53,11 @@ impl Acceptor {
         }
     }
 
+    /// Whether the system has none left of what a connection takes: descriptors, memory.
+    pub(super) const fn is_short(&self) -> bool {
+        self.backoff.errors > 0
+    }
+
     fn take(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, SocketAddr)> {
         match accepted {
             Ok((socket, client)) => {
@@ -107,8 +112,10 @@ mod tests {
         let address = socket.local_addr().unwrap();
         let mut acceptor = Acceptor::new(socket, Arc::new(Semaphore::new(1)));
         // EMFILE on every Unix that matters.
-        assert!(acceptor.take(Err(io::Error::from_raw_os_error(24))).is_none());
         assert!(acceptor.take(Err(io::ErrorKind::ConnectionAborted.into())).is_none());
+        assert!(!acceptor.is_short());
+        assert!(acceptor.take(Err(io::Error::from_raw_os_error(24))).is_none());
+        assert!(acceptor.is_short());
         let until = acceptor.backoff.until.unwrap();
         let _client = std::net::TcpStream::connect(address).unwrap();
         let (_, _, slot) = acceptor.accept().await;

@@ -95,7 +95,7 @@ impl Io {
         if self.peer.watches_hangup() != self.hangup.is_some() {
             self.hangup = match self.hangup {
                 // Without a second handle (no descriptors left) the deadline ends the request.
-                None => Hangup::watch(self.socket.socket(), &self.peer).ok(),
+                None => self.socket.socket().and_then(|socket| Hangup::watch(socket, &self.peer).ok()),
                 Some(_) => None,
             };
         }

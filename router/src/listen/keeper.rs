@@ -14,7 +14,7 @@ const LOOKS: u32 = 8;
 const SHORTEST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// While all places are taken, each look closes this part of them, of those that have been idle the longest ...
+/// While nobody can be let in, each look closes this part of the connections, of those that have been idle the longest ...
 const ROOM: usize = 4;
 /// ... for so long, at least: whoever has just been answered may have the next request on its way.
 const AT_EASE: Duration = Duration::from_secs(1);
@@ -61,18 +61,19 @@ impl Keeper {
             true
         });
         if self.peers.len() >= self.places {
-            self.make_room(now);
+            self.make_room();
         }
     }
 
     /// Closes connections that nobody uses, while others wait to be accepted: a client that opens many of them and says
     /// nothing does not keep the rest out until its time is up.
-    fn make_room(&self, now: Instant) {
+    pub(super) fn make_room(&self) {
+        let now = Instant::now();
         let peers = self.peers.iter().filter_map(Weak::upgrade);
         let mut idle: Vec<(Duration, Arc<Peer>)> =
             peers.filter_map(|peer| Some((peer.idle(now).filter(|idle| *idle >= AT_EASE)?, peer))).collect();
         idle.sort_unstable_by_key(|(idle, _)| std::cmp::Reverse(*idle));
-        for (_, peer) in idle.iter().take(self.places.div_ceil(ROOM)) {
+        for (_, peer) in idle.iter().take(self.peers.len().div_ceil(ROOM)) {
             peer.tell(peer.dismiss(now));
         }
     }

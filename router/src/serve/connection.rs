@@ -43,13 +43,19 @@ const SEND_BUFFER: usize = 128 << 10;
 const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 256;
 
-/// Serves one connection until it ends: what the TLS handshake settled; without, HTTP/2 if it begins with its preface
-/// (RFC 9113 section 3.3), else HTTP/1.
+/// Serves one connection until it ends: who it comes from, its TLS handshake, and then what it is for.
 pub(crate) async fn serve(mut socket: TcpStream, peer: Arc<Peer>) {
     if !source::learn(&mut socket, &peer).await {
         return;
     }
-    let Some(mut socket) = open(socket, &peer).await else { return };
+    if let Some(socket) = open(socket, &peer).await {
+        speak(socket, peer).await;
+    }
+}
+
+/// Speaks what the TLS handshake settled; without, HTTP/2 if the connection begins with its preface (RFC 9113 section 3.3),
+/// else HTTP/1.
+pub(crate) async fn speak(mut socket: Stream, peer: Arc<Peer>) {
     let settled = peer.secured().and_then(|it| it.protocol);
     let (http2, read) = match settled {
         Some(protocol) => (protocol == Protocol::Http2, Bytes::new()),

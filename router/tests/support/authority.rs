@@ -1,7 +1,10 @@
 //! A certificate authority of a test, with what it issues and a client that trusts it.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use penstock_router::{
     ListenerConfig,
@@ -13,6 +16,8 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An authority that vouches for servers and clients.
 pub struct Authority(pub CertifiedIssuer<'static, KeyPair>);
@@ -28,7 +33,11 @@ impl Authority {
     pub fn issue(&self, hosts: &[&str]) -> (CertificateDer<'static>, Certificate) {
         let hosts: Vec<String> = hosts.iter().map(|it| (*it).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(hosts.clone()).unwrap();
+        let mut params = CertificateParams::new(hosts.clone()).unwrap();
+        // As long as the public authorities' ones.
+        params.not_before = (SystemTime::now() - DAY).into();
+        params.not_after = (SystemTime::now() + 90 * DAY).into();
+        params.distinguished_name.push(rcgen::DnType::CommonName, &*hosts[0]);
         let issued = params.signed_by(&key, &self.0).unwrap();
         let pair = Certificate { name: hosts.join(","), chain: issued.pem(), key: key.serialize_pem() };
         (issued.der().clone(), pair)

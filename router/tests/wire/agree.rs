@@ -37,7 +37,8 @@ pub fn agree(bytes: &[u8], played: &Played) -> Result<Vec<Response>, String> {
     for (at, response) in responses.iter().enumerate() {
         let last = at + 1 == responses.len();
         let cut = read.requests.get(at).is_some_and(|request| !request.whole);
-        if !response.whole && !(last && cut) {
+        let may_be_cut = last && cut;
+        if !response.whole && !may_be_cut {
             return Err(format!("cut for no reason: {response:?}"));
         }
         if response.closes && !last {

@@ -104,7 +104,7 @@ impl Reader<'_> {
     fn chunked(&mut self) -> (Vec<u8>, bool) {
         let mut body = Vec::new();
         loop {
-            let Some(size) = self.chunk_line().and_then(chunk_size) else { return (body, false) };
+            let Some(size) = self.chunk_line().and_then(|line| chunk_size(&line)) else { return (body, false) };
             if size == 0 {
                 return (body, self.trailers());
             }
@@ -145,7 +145,7 @@ fn field(line: &str) -> Option<(String, String)> {
 }
 
 /// `1*HEXDIG [ chunk-ext ]`; white space before the extension is bad, and common.
-fn chunk_size(line: String) -> Option<u64> {
+fn chunk_size(line: &str) -> Option<u64> {
     let digits = line.split(';').next()?.trim_end_matches([' ', '\t']);
     let hexadecimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     hexadecimal.then(|| u64::from_str_radix(digits, 16).ok())?

@@ -12,6 +12,7 @@ pub mod host;
 pub mod hostname;
 pub mod labels;
 pub mod manifest;
+pub mod origin;
 pub mod reasons;
 pub mod replica_set;
 pub mod route;

@@ -12,7 +12,10 @@ mod session;
 
 pub use self::{
     backend::HttpBackendRef,
-    filter::{HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpUrlRewrite},
+    filter::{
+        CorsMethod, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect,
+        HttpRouteFilter, HttpUrlRewrite,
+    },
     grant::{ReferenceGrant, ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo},
     grpc::{GrpcMethodMatch, GrpcRoute, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec},
     matching::{

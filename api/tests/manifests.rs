@@ -190,6 +190,36 @@ fn mistakes_are_named() {
             "spec.template.spec.http.routes[0].filters[2].urlRewrite.path: it is not clear which prefix is replaced, give the rule exactly one match, with a path of type PathPrefix",
         ),
         (
+            "[\"https://app.example.com\", ",
+            "[\"https://app.example.com/\", ",
+            "spec.template.spec.http.routes[2].filters[0].cors.allowOrigins[0]: `https://app.example.com/` is no origin, an origin has no path: end it after the host, or after the port",
+        ),
+        (
+            "\"https://app.example.com\", ",
+            "\"*\", ",
+            "filters[0].cors.allowOrigins: `*` stands for every origin, remove the others, or remove `*`",
+        ),
+        (
+            "[\"https://app.example.com\", \"https://*.example.com:8443\"]",
+            "[\"*\"]",
+            "filters[0].cors.allowCredentials: scripts of every site may act with the cookies of whoever visits it, name the origins, or leave `allowCredentials` out",
+        ),
+        (
+            "[GET, PUT]",
+            "[GET, '*']",
+            "cors.allowMethods: `*` stands for every method, remove the others, or remove `*`",
+        ),
+        ("[GET, PUT]", "[GET, put]", "cors.allowMethods[1]: `put` is not allowed, did you mean PUT?"),
+        ("[GET, PUT]", "[GET, GET]", "cors.allowMethods[1]: `GET` is there twice, remove one of them"),
+        (
+            "[x-tenant]",
+            "[x tenant]",
+            "cors.allowHeaders[0]: \"x tenant\" is no name of a header, use letters, digits and `-`",
+        ),
+        ("[x-page, x-pages]", "[x-page, x-page]", "cors.exposeHeaders[1]: `x-page` is there twice, remove one of them"),
+        ("maxAge: 600", "maxAge: 0", "cors.maxAge: 0 is too small, write 1 or more"),
+        ("                cors:\n", "                korps:\n", "type is `CORS` but `cors` is missing: add it"),
+        (
             "hostnames: [shop.example.com]",
             "hostnames: ['*']",
             "spec.hostnames[0]: `*` is no hostname, `*` may only be the whole first label, as in `*.example.com`",

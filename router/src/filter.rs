@@ -1,12 +1,13 @@
 //! Filters of a rule or of a backend reference: what happens to a request's and a response's head. Pure functions.
 //!
 //! The meaning is that of Gateway API v1's `HTTPRouteFilter` (`apis/v1/httproute_types.go`) for `RequestHeaderModifier`,
-//! `ResponseHeaderModifier`, `RequestRedirect` and `URLRewrite`. Values are checked when they are made, so that applying
+//! `ResponseHeaderModifier`, `RequestRedirect`, `URLRewrite` and `CORS`. Values are checked when they are made, so that applying
 //! them cannot meet a bad one.
 //!
 //! The parts know nothing of route tables: what may replace a matched prefix takes it as `matched_prefix: Option<&str>`, which is
 //! `None` when an exact path or a regular expression matched. [`Filters`] takes what the table says.
 
+mod cors;
 mod error;
 mod header;
 mod hostname;
@@ -17,6 +18,7 @@ mod rewrite;
 use http::{HeaderMap, Response, request::Parts};
 
 pub use self::{
+    cors::{Cors, CorsAnswer, CorsConfig, OriginPattern},
     error::FilterError,
     header::HeaderModifier,
     hostname::Hostname,
@@ -37,6 +39,8 @@ pub struct Filters {
     pub rewrite: Option<UrlRewrite>,
     /// Answers with a redirect instead of calling a backend.
     pub redirect: Option<Redirect>,
+    /// Answers preflights, and says who may read responses.
+    pub cors: Option<Cors>,
 }
 
 // === impl Filters ===
@@ -51,7 +55,11 @@ impl Filters {
     /// Whether there is nothing to do.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.request.is_none() && self.response.is_none() && self.rewrite.is_none() && self.redirect.is_none()
+        self.request.is_none()
+            && self.response.is_none()
+            && self.rewrite.is_none()
+            && self.redirect.is_none()
+            && self.cors.is_none()
     }
 
     /// Checks what no filter can see alone. `prefix_only`: every match of the rule matches by path prefix (which a rule

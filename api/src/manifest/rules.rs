@@ -1,5 +1,6 @@
 //! What a schema cannot say: the rules that the resources also carry as CEL for the API server.
 
+mod cors;
 mod grpc;
 mod http;
 mod interface;

@@ -1,7 +1,11 @@
 //! What a rule does to requests and responses.
 
+mod cors;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::cors::{CorsMethod, HttpCorsFilter};
 
 /// One filter of a rule or of a backend.
 ///
@@ -17,6 +21,8 @@ pub enum HttpRouteFilter {
     RequestRedirect(HttpRequestRedirect),
     /// Changes host or path of the request before the backend sees it.
     UrlRewrite(HttpUrlRewrite),
+    /// Lets scripts of other origins send requests and read the responses.
+    Cors(HttpCorsFilter),
     /// A filter of Gateway API that Penstock does not have yet, by its `type`.
     Unsupported(String),
 }
@@ -30,6 +36,7 @@ impl HttpRouteFilter {
             Self::ResponseHeaderModifier(_) => "ResponseHeaderModifier",
             Self::RequestRedirect(_) => "RequestRedirect",
             Self::UrlRewrite(_) => "URLRewrite",
+            Self::Cors(_) => "CORS",
             Self::Unsupported(name) => name,
         }
     }
@@ -139,10 +146,9 @@ struct FilterUnion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::free_object")]
     request_mirror: Option<serde_json::Value>,
-    /// Not supported yet.
+    /// For `CORS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::free_object")]
-    cors: Option<serde_json::Value>,
+    cors: Option<HttpCorsFilter>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::free_object")]
@@ -194,6 +200,7 @@ impl TryFrom<FilterUnion> for HttpRouteFilter {
                 Self::RequestRedirect(union.request_redirect.ok_or_else(|| missing("requestRedirect"))?)
             }
             "URLRewrite" => Self::UrlRewrite(union.url_rewrite.ok_or_else(|| missing("urlRewrite"))?),
+            "CORS" => Self::Cors(union.cors.ok_or_else(|| missing("cors"))?),
             _ => Self::Unsupported(name),
         })
     }
@@ -207,6 +214,7 @@ impl From<HttpRouteFilter> for FilterUnion {
             HttpRouteFilter::ResponseHeaderModifier(it) => Self { response_header_modifier: Some(it), ..union },
             HttpRouteFilter::RequestRedirect(it) => Self { request_redirect: Some(it), ..union },
             HttpRouteFilter::UrlRewrite(it) => Self { url_rewrite: Some(it), ..union },
+            HttpRouteFilter::Cors(it) => Self { cors: Some(it), ..union },
             HttpRouteFilter::Unsupported(_) => union,
         }
     }

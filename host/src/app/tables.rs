@@ -5,15 +5,16 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use http::{HeaderName, Request, StatusCode};
 use penstock_api::{
     route::{
-        HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch,
-        HttpRouteRetry, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType, ValueMatchType,
+        HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter,
+        HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
+        ValueMatchType,
     },
     snapshot::{Route as RouteSpec, RouteBackend, RouteRule},
 };
 use penstock_router::{
     Backend, BackendFuture, Body, CallContext, Cause, Error,
     admit::{Admission, Limits},
-    filter::{Filters, HeaderModifier, PathModifier, Redirect, RedirectStatus, UrlRewrite},
+    filter::{Cors, CorsConfig, Filters, HeaderModifier, PathModifier, Redirect, RedirectStatus, UrlRewrite},
     route::{HeaderMatch, HostPattern, Match, PathMatch, QueryMatch, RegexMatch, Route, Rule, StringMatch},
     serve::{Action, Budgets, Carrier, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted},
 };
@@ -201,10 +202,22 @@ fn filters(specs: &[HttpRouteFilter]) -> Result<Filters, String> {
                 let hostname = it.hostname.as_deref().map(str::parse).transpose().map_err(say)?;
                 filters.rewrite = Some(UrlRewrite { hostname, path: it.path.as_ref().map(path_modifier).transpose()? });
             }
+            HttpRouteFilter::Cors(it) => filters.cors = Some(Cors::new(&cors(it)).map_err(say)?),
             HttpRouteFilter::Unsupported(name) => return Err(format!("the filter {name} is not supported")),
         }
     }
     Ok(filters)
+}
+
+fn cors(spec: &HttpCorsFilter) -> CorsConfig {
+    CorsConfig {
+        origins: spec.allow_origins.clone(),
+        credentials: spec.allow_credentials == Some(true),
+        methods: spec.allow_methods.iter().map(|it| it.as_str().to_owned()).collect(),
+        headers: spec.allow_headers.clone(),
+        expose: spec.expose_headers.clone(),
+        max_age: spec.max_age,
+    }
 }
 
 fn redirect(spec: &HttpRequestRedirect) -> Result<Redirect, String> {

@@ -2,8 +2,8 @@
 
 use penstock_api::{
     manifest::ObjectKey,
-    reasons,
-    route::{HttpRouteFilter, HttpRouteMatch, PathMatchType, SessionPersistence, ValueMatchType},
+    origin, reasons,
+    route::{HttpCorsFilter, HttpRouteFilter, HttpRouteMatch, PathMatchType, SessionPersistence, ValueMatchType},
 };
 use penstock_router::{
     Sessions,
@@ -57,23 +57,36 @@ fn trouble(it: &HttpRouteMatch) -> Option<(String, String)> {
     None
 }
 
-/// The filters, or none if one of them is not supported: leaving it out could do harm, so such a rule answers with 500
-/// (Gateway API, `HTTPRouteFilter`).
+/// The filters, or none if one of them cannot be as it is written: leaving it out could do harm, so such a rule answers with
+/// 500 (Gateway API, `HTTPRouteFilter`).
 pub(super) fn filters(
     given: &[HttpRouteFilter],
     object: &ObjectKey,
     at: &str,
     findings: &mut Findings,
 ) -> Option<Vec<HttpRouteFilter>> {
+    let mut fine = true;
     for (index, it) in given.iter().enumerate() {
-        if let HttpRouteFilter::Unsupported(name) = it {
-            let message =
-                format!("{name} is not supported yet: its requests are answered with 500 until it is removed");
-            findings.error(object, format!("{at}.filters[{index}]"), reasons::UNSUPPORTED_VALUE, message);
+        let trouble = match it {
+            HttpRouteFilter::Unsupported(name) => Some((String::new(), format!("{name} is not supported yet"))),
+            HttpRouteFilter::Cors(it) => cors(it),
+            _ => None,
+        };
+        if let Some((field, message)) = trouble {
+            let message = format!("{message}: its requests are answered with 500 until it is corrected");
+            findings.error(object, format!("{at}.filters[{index}]{field}"), reasons::UNSUPPORTED_VALUE, message);
+            fine = false;
         }
     }
-    let supported = |it: &HttpRouteFilter| !matches!(it, HttpRouteFilter::Unsupported(_));
-    given.iter().all(supported).then(|| given.to_vec())
+    fine.then(|| given.to_vec())
+}
+
+/// What hosts would refuse although Gateway API's definition lets it pass: a port that is none.
+fn cors(it: &HttpCorsFilter) -> Option<(String, String)> {
+    it.allow_origins.iter().enumerate().find_map(|(index, text)| {
+        let error = origin::check(text).err()?;
+        Some((format!(".cors.allowOrigins[{index}]"), format!("`{text}` is no origin, {error}")))
+    })
 }
 
 /// The sessions, unless no client could carry them: the rule works without them, as without a field of a newer Gateway API.

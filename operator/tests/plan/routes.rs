@@ -1,7 +1,9 @@
 //! Rules and backends of HTTPRoutes and of `http.routes`.
 
-use penstock_api::manifest::Object;
+use penstock_api::{manifest::Object, route::HttpRouteFilter};
 use penstock_operator::plan::Plan;
+use penstock_router::filter::OriginPattern;
+use proptest::prelude::*;
 
 use super::support::{deployment, findings, http_route, listener, objects, plan_all, plan_of, routes};
 
@@ -27,7 +29,7 @@ fn backends_that_are_not_valid_keep_their_weight() {
         ("{name: b, namespace: other, GROUP}", "*1", "backendRefs[0] RefNotPermitted"),
         ("{name: a, port: 80}", "*1", "backendRefs[0] InvalidKind"),
         ("{name: a, GROUP}, {name: a, group: apps, kind: Deployment}", "default/a*1 *1", "backendRefs[1] InvalidKind"),
-        ("{name: a, GROUP, filters: [{type: RequestMirror}]}", "*1", "backendRefs[0].filters[0] UnsupportedValue"),
+        ("{name: a, GROUP, filters: [{type: ExtensionRef}]}", "*1", "backendRefs[0].filters[0] UnsupportedValue"),
     ];
     for (backends, want, finding) in cases {
         let (text, said) = planned(&format!("backendRefs: [{}]", backends.replace("GROUP", GROUP)));
@@ -39,9 +41,36 @@ fn backends_that_are_not_valid_keep_their_weight() {
 
 #[test]
 fn a_filter_that_is_not_supported_makes_the_rule_fail() {
-    let (text, said) = planned(&format!("filters: [{{type: CORS, cors: {{}}}}], backendRefs: [{{name: a, {GROUP}}}]"));
+    let (text, said) = planned(&format!("filters: [{{type: ExternalAuth}}], backendRefs: [{{name: a, {GROUP}}}]"));
     assert_eq!((text.as_str(), said.len()), (" -> ", 1));
     assert_eq!(said, ["HTTPRoute default/r spec.rules[0].filters[0] UnsupportedValue"]);
+}
+
+#[test]
+fn an_origin_that_hosts_could_not_read_makes_the_rule_fail() {
+    let filter = "filters: [{type: CORS, cors: {allowOrigins: ['https://a.example']}}]";
+    let yaml = deployment("a", "", "") + &route(&format!("{filter}, backendRefs: [{{name: a, {GROUP}}}]"));
+    let mut objects = objects(&yaml);
+    for object in &mut objects {
+        if let Object::HttpRoute(it) = object
+            && let HttpRouteFilter::Cors(cors) = &mut it.spec.rules[0].filters[0]
+        {
+            // Gateway API's pattern lets it pass, so an API server may have it.
+            cors.allow_origins.push("https://a.example:99999".to_owned());
+        }
+    }
+    let plan = plan_all(objects);
+    assert!(routes(listener(&plan, "shared")).iter().any(|it| it == "default/r [a.example]:  -> "));
+    assert_eq!(findings(&plan), ["HTTPRoute default/r spec.rules[0].filters[0].cors.allowOrigins[1] UnsupportedValue"]);
+}
+
+proptest! {
+    /// What a manifest may name as an origin is an origin to hosts too, and the other way round.
+    #[test]
+    fn hosts_and_manifests_agree_on_origins(text in "(https?://)?(\\*\\.?)?[aA0-9.-]{0,6}(\\*|/|:[0-9]{0,6})?") {
+        let read = text == "*" || text.parse::<OriginPattern>().is_ok();
+        prop_assert_eq!(penstock_api::origin::check(&text).is_ok(), read, "{}", text);
+    }
 }
 
 #[test]

@@ -70,6 +70,26 @@ pub enum FilterError {
         /// As written.
         status: u16,
     },
+    /// Not an origin (RFC 6454 section 6.2).
+    #[error(
+        "`{origin}` is not an origin to allow: write scheme, host and, if need be, port, such as `https://app.example.com`, with `*` as the host or its first label, or `*` alone"
+    )]
+    Origin {
+        /// As written.
+        origin: String,
+    },
+    /// Not a method (RFC 9110 section 9.1).
+    #[error("`{method}` is not a method: write its name in upper case, such as `PUT`")]
+    Method {
+        /// As written.
+        method: String,
+    },
+    /// `*` stands for everything.
+    #[error("`{field}` holds `*` and more: keep `*` alone, or remove it")]
+    WildcardNotAlone {
+        /// The field of the manifest.
+        field: &'static str,
+    },
     /// Both on one rule.
     #[error("a rule cannot both redirect and rewrite: keep RequestRedirect or URLRewrite")]
     RewriteAndRedirect,

@@ -128,7 +128,7 @@ fn push_host(location: &mut String, parts: &Parts) -> Result<(), Error> {
 // === impl Scheme ===
 
 impl Scheme {
-    const fn port(self) -> u16 {
+    pub(super) const fn port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,

@@ -18,16 +18,17 @@ use super::{
     flight::Routed,
     origin::Origin,
     replay::Replay,
-    request::{admit, no_backend, non_zero, redirected, take_body},
+    request::{admit, answered, no_backend, non_zero, take_body},
     retry::Repeat,
     session::{Visit, another},
     upload::Upload,
 };
-use crate::{Body, CallContext, Error, admit::Permit};
+use crate::{Body, CallContext, Error, admit::Permit, filter::CorsAnswer};
 
 /// What the flight is told of its attempts.
 pub(crate) struct Held<'f> {
-    pub(crate) target: &'f mut Option<usize>,
+    pub(crate) target: &'f mut Option<u32>,
+    pub(crate) cors: &'f mut Option<Box<CorsAnswer>>,
     pub(crate) upload: &'f mut Option<Arc<Upload>>,
     pub(crate) body_timeout: &'f mut Option<Duration>,
     pub(crate) permit: &'f mut Option<Permit>,
@@ -48,7 +49,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Error> {
     let action = routed.action();
     let limits = &peer.shared.config.limits;
-    let Held { target, upload, body_timeout, permit, queue_wait, retries, origin } = held;
+    let Held { target, cors, upload, body_timeout, permit, queue_wait, retries, origin } = held;
     let timeout = non_zero(action.timeouts.request.unwrap_or(limits.request_timeout));
     let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
     *body_timeout = timeout;
@@ -59,9 +60,9 @@ pub(crate) async fn answer(
     let retry = action.retry.as_deref().filter(|retry| retry.attempts > 0);
     let Some(retry) = retry else {
         let (place, picked) = pick(action, visit.as_ref(), None)?;
-        *target = Some(place);
-        if let Some(redirect) = redirected(picked.filters.as_deref(), &parts, routed, peer) {
-            return redirect;
+        *target = u32::try_from(place).ok();
+        if let Some(answer) = answered(picked.filters.as_deref(), &parts, routed, peer, cors) {
+            return answer;
         }
         let attempt = Attempt { peer, routed, picked, context, upload, timeout };
         let response = attempt.make(parts, body, permit, queue_wait).await?;
@@ -69,12 +70,17 @@ pub(crate) async fn answer(
     };
     retry.budget.earn();
     let replay = Replay::new(body);
+    let of_rule = cors.is_some();
     let mut failed = None;
     loop {
         let (place, picked) = pick(action, visit.as_ref(), failed)?;
-        *target = Some(place);
-        if let Some(redirect) = redirected(picked.filters.as_deref(), &parts, routed, peer) {
-            return redirect;
+        *target = u32::try_from(place).ok();
+        if !of_rule {
+            // What the backend before wanted.
+            *cors = None;
+        }
+        if let Some(answer) = answered(picked.filters.as_deref(), &parts, routed, peer, cors) {
+            return answer;
         }
         let attempt = Attempt { peer, routed, picked, context, upload, timeout };
         let outcome = attempt.make(parts.clone(), replay.next(), permit, queue_wait).await;

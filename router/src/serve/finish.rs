@@ -63,6 +63,10 @@ pub(crate) fn finish(response: Response<Body>, mut flight: Box<Flight>) -> Respo
     }
     let promised = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     flight.origin.answer(&mut parts.headers);
+    // The last of all: it may name the headers that are there.
+    if let Some(cors) = flight.cors.take() {
+        cors.apply(&mut parts.headers);
+    }
     flight.status = Some(parts.status);
     flight.first_byte = Some(flight.started.elapsed());
     Response::from_parts(parts, Download::new(body, promised, flight))

@@ -15,6 +15,7 @@ use super::{Action, Peer, origin::Origin, respond::is_grpc, stall::Stall, upload
 use crate::{
     Cause, Generation,
     admit::Permit,
+    filter::CorsAnswer,
     observe::{AccessRecord, Ended},
     route::{Hit, Matched},
 };
@@ -40,7 +41,9 @@ pub(crate) struct Flight {
     /// Where it leads, once that is known.
     pub(crate) routed: Option<Routed>,
     /// The place of the backend that was picked among those of the rule.
-    pub(crate) target: Option<usize>,
+    pub(crate) target: Option<u32>,
+    /// What the response says of CORS, if a filter wants that. Boxed, since most requests have none.
+    pub(crate) cors: Option<Box<CorsAnswer>>,
     /// The number of the generation that was asked; 0 before one was.
     pub(crate) generation: u64,
     pub(crate) permit: Option<Permit>,
@@ -82,7 +85,7 @@ impl Routed {
 #[derive(Clone, Copy)]
 pub(crate) struct Leads<'f> {
     routed: Option<&'f Routed>,
-    target: Option<usize>,
+    target: Option<u32>,
 }
 
 // === impl Leads ===
@@ -96,7 +99,7 @@ impl<'f> Leads<'f> {
     /// The name of the backend that was picked.
     pub(crate) fn backend(&self) -> Option<&'f str> {
         let action = self.routed?.action();
-        action.backends.get(self.target?).map(|target| target.backend.name())
+        action.backends.get(self.target? as usize).map(|target| target.backend.name())
     }
 }
 
@@ -127,6 +130,7 @@ impl Flight {
             stall,
             routed: None,
             target: None,
+            cors: None,
             generation: 0,
             permit: None,
             queue_wait: Duration::ZERO,
@@ -193,5 +197,16 @@ impl Drop for Flight {
         if catch_unwind(AssertUnwindSafe(|| self.tell(now))).is_err() {
             tracing::error!("the observer of access records panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One for each request under way: what only some rules need goes behind a box.
+    #[test]
+    fn a_flight_stays_small() {
+        assert!(size_of::<Flight>() <= 488, "{}", size_of::<Flight>());
     }
 }

@@ -38,7 +38,7 @@ use super::{
 use crate::{
     Body, CallContext, Cause, Error,
     admit::Permit,
-    filter::Filters,
+    filter::{CorsAnswer, Filters},
     listen::Secured,
     route::{self, RequestKey},
     tls::Identity,
@@ -117,13 +117,14 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let hit = generation.table.locate(&key);
     flight.generation = generation.number;
     let hit = hit.ok_or_else(|| Error::new(Cause::NoRoute, "No route matches this host, path, method and headers"))?;
-    let Flight { routed, target, started, upload, body_timeout, permit, queue_wait, retries, origin, .. } = flight;
+    let Flight { routed, target, cors, started, upload, body_timeout, permit, queue_wait, retries, origin, .. } =
+        flight;
     let routed: &Routed = routed.insert(Routed { generation, hit });
     let action = routed.action();
 
     let rule_filters = action.filters.as_deref();
-    if let Some(redirect) = redirected(rule_filters, &parts, routed, &peer) {
-        return redirect;
+    if let Some(answer) = answered(rule_filters, &parts, routed, &peer, cors) {
+        return answer;
     }
     // Before the filters, which may change path and cookies.
     let visit = action.sessions.as_deref().map(|sessions| sessions.visit(&parts, routed.matched()));
@@ -132,17 +133,17 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     }
     if visit.is_some() || action.retry.is_some() {
         let started = *started;
-        let held = attempts::Held { target, upload, body_timeout, permit, queue_wait, retries, origin };
+        let held = attempts::Held { target, cors, upload, body_timeout, permit, queue_wait, retries, origin };
         // Boxed, so that requests of other rules do not carry the room for it with them.
         return Box::pin(attempts::answer(&peer, routed, visit, started, parts, incoming, held)).await;
     }
     // None, and gone before the waits below, which then need no room for it.
     drop(visit);
     let (place, picked) = action.backends.pick().ok_or_else(no_backend)?;
-    *target = Some(place);
+    *target = u32::try_from(place).ok();
     let target_filters = picked.filters.as_deref();
-    if let Some(redirect) = redirected(target_filters, &parts, routed, &peer) {
-        return redirect;
+    if let Some(answer) = answered(target_filters, &parts, routed, &peer, cors) {
+        return answer;
     }
     if let Some(filters) = target_filters {
         filters.apply_request(&mut parts, routed.matched())?;
@@ -165,13 +166,24 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     Ok(response)
 }
 
-pub(super) fn redirected(
+/// What filters answer without a backend: a preflight, or a redirect. Whatever else is answered, the response says of CORS
+/// what the filters want, those of the rule before those of a backend.
+pub(super) fn answered(
     filters: Option<&Filters>,
     parts: &Parts,
     routed: &Routed,
     peer: &Peer,
+    cors: &mut Option<Box<CorsAnswer>>,
 ) -> Option<Result<Response<Body>, Error>> {
-    filters?.redirect(parts, routed.matched(), peer.secured().is_some(), peer.shared.port)
+    let filters = filters?;
+    // A browser follows no redirect of a preflight.
+    if let (Some(filter), None) = (&filters.cors, &cors) {
+        if let Some(response) = filter.preflight(&parts.method, &parts.headers) {
+            return Some(Ok(response));
+        }
+        *cors = Some(Box::new(filter.answer(&parts.headers)));
+    }
+    filters.redirect(parts, routed.matched(), peer.secured().is_some(), peer.shared.port)
 }
 
 /// Replaces the path by its normal form, which is what is matched and what the backend sees. The query stays as it is.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use penstock_router::{Action, Backend, Body, Listener, ListenerConfig, Table, TableHandle, drain};
+use penstock_router::{Action, Backend, Body, Cause, Error, Listener, ListenerConfig, Table, TableHandle, drain};
 
 use super::{
     bystander::Asks,
@@ -94,9 +94,7 @@ fn attacked() -> Arc<dyn Backend> {
                 "/sink" => {
                     let mut body = request.into_body();
                     while let Some(frame) = body.frame().await {
-                        if frame.is_err() {
-                            break;
-                        }
+                        let _ = frame.map_err(|error| Error::new(Cause::GuestError, error.to_string()))?;
                     }
                     drop(running);
                     ok("sunk")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{super::diagnostic::Problem, no_duplicates};
+use super::{super::diagnostic::Problem, cors, no_duplicates};
 use crate::{
     hostname,
     route::{
@@ -128,6 +128,7 @@ pub(super) fn filters(filters: &[HttpRouteFilter], matches: &[HttpRouteMatch], a
                 precise(it.hostname.as_deref(), &format!("{at}.urlRewrite.hostname"), problems);
                 new_path(it.path.as_ref(), matches, &format!("{at}.urlRewrite.path"), problems);
             }
+            HttpRouteFilter::Cors(it) => cors::check(it, &format!("{at}.cors"), problems),
             HttpRouteFilter::Unsupported(name) => {
                 let advice = "requests of this rule are answered with 500 until it is removed".to_owned();
                 problems.push(Problem::warning(at, format!("{name} is not supported yet"), Some(advice)));

@@ -20,14 +20,10 @@ pub(crate) const WEB: &str = "web-backend";
 pub(crate) const APP1: &str = "app-backend-v1";
 pub(crate) const APP2: &str = "app-backend-v2";
 
-/// Whether the filters CORS and RequestMirror are there.
-const FILTERS: bool = false;
-
 /// What a case needs that may not be there yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Nothing,
-    Cors,
     Mirror,
 }
 
@@ -85,7 +81,7 @@ pub(crate) type Said = (&'static str, &'static str, &'static str);
 
 impl Needs {
     pub(crate) const fn is_met(self) -> bool {
-        FILTERS || matches!(self, Self::Nothing)
+        !matches!(self, Self::Mirror)
     }
 }
 

@@ -4,7 +4,7 @@ use ::http::Method;
 
 use super::{
     ask::{Ask, ask, get},
-    case::{Case, Needs, Route, V1},
+    case::{Case, Route, V1},
 };
 
 const ORIGIN: &str = "access-control-allow-origin";
@@ -23,7 +23,6 @@ pub(crate) fn cases() -> Vec<Case> {
     let everything = "allowOrigins: ['*'], allowMethods: ['*'], allowHeaders: ['*'], allowCredentials";
     let (known, unknown) = (format!("{everything}: true"), format!("{everything}: false"));
     let case = Case::new("HTTPRouteCORS")
-        .needs(Needs::Cors)
         .route(route("several", &[("/cors-1", SEVERAL)]))
         .route(route("methods", &[("/cors-2", "allowOrigins: ['https://www.foo.com'], allowMethods: ['*']")]))
         .route(route(

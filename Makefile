@@ -36,7 +36,8 @@ e2e: ## The scenarios on a real cluster: scaling, rolling, and what breaks, with
 
 .PHONY: generate
 generate: ## What is generated from the sources: the resource definitions in deploy/crds
-	cargo run --locked -p penstock-api --bin crds deploy/crds
+	cargo build --locked --workspace --bin crds
+	$(target)/debug/crds deploy/crds
 
 .PHONY: check
 check: ## Format, lints, unit tests: seconds, before every commit

@@ -9,7 +9,7 @@ use schemars::Schema;
 use serde_json::{Value, json};
 
 pub(crate) use self::route::{
-    cors, filter, http_rule, path_match, path_modifier, redirect, session_persistence, timeouts,
+    cors, filter, fraction, http_rule, mirror, path_match, path_modifier, redirect, session_persistence, timeouts,
 };
 
 /// One rule: the field that it blames (relative to the object that carries it; empty: that object itself), what must

@@ -11,10 +11,10 @@ mod retry;
 mod session;
 
 pub use self::{
-    backend::HttpBackendRef,
+    backend::{BackendObjectReference, HttpBackendRef},
     filter::{
-        CorsMethod, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect,
-        HttpRouteFilter, HttpUrlRewrite,
+        CorsMethod, Fraction, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestMirror,
+        HttpRequestRedirect, HttpRouteFilter, HttpUrlRewrite,
     },
     grant::{ReferenceGrant, ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo},
     grpc::{GrpcMethodMatch, GrpcRoute, GrpcRouteMatch, GrpcRouteRule, GrpcRouteSpec},

@@ -224,6 +224,9 @@ pub struct RouteRule {
     pub matches: Vec<HttpRouteMatch>,
     /// What happens to request and response.
     pub filters: Vec<HttpRouteFilter>,
+    /// Where copies of requests go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<RouteMirror>,
     /// Where requests go, by weight.
     pub backends: Vec<RouteBackend>,
     /// Timeouts, if other than the workload's.
@@ -246,6 +249,29 @@ pub struct RouteBackend {
     pub weight: u32,
     /// Filters for this backend only.
     pub filters: Vec<HttpRouteFilter>,
+    /// Where copies go of requests to this backend.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<RouteMirror>,
+}
+
+/// Who gets copies of requests: the ready shares of one deployment on this host. What the filter `RequestMirror` comes to,
+/// which is not among the rule's filters any more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteMirror {
+    /// `namespace/deployment`.
+    pub deployment: String,
+    /// So many requests ...
+    pub numerator: u32,
+    /// ... of so many are copied.
+    pub denominator: u32,
+}
+
+impl RouteRule {
+    /// Where copies of requests go, whichever backend has them.
+    pub fn all_mirrors(&self) -> impl Iterator<Item = &RouteMirror> {
+        self.mirrors.iter().chain(self.backends.iter().flat_map(|it| &it.mirrors))
+    }
 }
 
 // === what may hold secrets prints names only ===

@@ -220,6 +220,26 @@ fn mistakes_are_named() {
         ("maxAge: 600", "maxAge: 0", "cors.maxAge: 0 is too small, write 1 or more"),
         ("                cors:\n", "                korps:\n", "type is `CORS` but `cors` is missing: add it"),
         (
+            "kind: WorkloadDeployment, name: shop-next",
+            "kind: Service, name: shop-next",
+            "filters[1].requestMirror.backendRef: copies go to workloads only, write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`",
+        ),
+        (
+            "fraction: {numerator: 1, denominator: 50}",
+            "fraction: {numerator: 51, denominator: 50}",
+            "filters[1].requestMirror.fraction: more than all requests, make the numerator at most the denominator",
+        ),
+        (
+            "fraction: {numerator: 1, denominator: 50}",
+            "fraction: {numerator: 1}\n                  percent: 1",
+            "filters[1].requestMirror: `percent` and `fraction` say the same in two ways, remove one of them",
+        ),
+        (
+            "fraction: {numerator: 1, denominator: 50}",
+            "percent: 101",
+            "requestMirror.percent: more than all requests, write at most 100",
+        ),
+        (
             "hostnames: [shop.example.com]",
             "hostnames: ['*']",
             "spec.hostnames[0]: `*` is no hostname, `*` may only be the whole first label, as in `*.example.com`",

@@ -18,8 +18,9 @@ pub use body::{Body, BoxError};
 pub use drain::{DrainSignal, DrainWatch};
 pub use error::{Cause, Error, GrpcCode, Source};
 pub use listen::{Listener, ListenerConfig, ListenerLimits, Networks};
-pub use observe::{AccessRecord, Ended, Observer};
+pub use observe::{AccessRecord, Ended, Mirrored, Observer};
 pub use serve::{
-    Action, Budget, Budgets, Carrier, NameRefused, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted,
+    Action, Budget, Budgets, Carrier, Mirror, NameRefused, Retry, SessionConfig, Sessions, Table, Target, Timeouts,
+    Weighted,
 };
 pub use swap::{Generation, TableHandle};

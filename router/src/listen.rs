@@ -81,7 +81,7 @@ impl Listener {
         let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
         let port = config.port.map_or(address.port(), NonZeroU16::get);
-        let shared = Shared { config, table, observer, port, started: Instant::now() };
+        let shared = Shared::new(config, table, observer, port);
         Ok(Self { socket, address, shared: Arc::new(shared) })
     }
 

@@ -10,6 +10,11 @@ use crate::{Cause, serve::Leads};
 pub trait Observer: Send + Sync + 'static {
     /// Called exactly once per request, when its response body has ended or was dropped.
     fn request(&self, record: &AccessRecord<'_>);
+
+    /// Called once per copy of a request that a rule's mirrors asked for, when it has ended. `backend` is the mirror's name.
+    fn mirrored(&self, listener: &str, backend: &str, outcome: Mirrored) {
+        let _ = (listener, backend, outcome);
+    }
 }
 
 /// Observes nothing.
@@ -26,6 +31,56 @@ pub enum Ended {
     ClientLeft,
     /// The response body ended with an error (of the backend, or by the deadline).
     Error,
+}
+
+/// What became of a copy of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mirrored {
+    /// It was answered, whatever with, and the answer read to its end.
+    Complete,
+    /// The mirror's component failed.
+    Failed,
+    /// It took longer than the request may take.
+    Deadline,
+    /// The mirror had no free place: copies do not queue.
+    Busy,
+    /// The mirror has no ready instance on this host.
+    NotReady,
+    /// The listener has as many copies under way as it may.
+    Limit,
+    /// The body is larger than what is kept for copies.
+    TooLarge,
+    /// The request's own backend did not read its whole body, or the client did not send it.
+    Incomplete,
+}
+
+impl Mirrored {
+    /// Every outcome, for the list of metric labels.
+    pub const ALL: [Self; 8] = [
+        Self::Complete,
+        Self::Failed,
+        Self::Deadline,
+        Self::Busy,
+        Self::NotReady,
+        Self::Limit,
+        Self::TooLarge,
+        Self::Incomplete,
+    ];
+
+    /// The metric's label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Deadline => "deadline",
+            Self::Busy => "busy",
+            Self::NotReady => "not-ready",
+            Self::Limit => "limit",
+            Self::TooLarge => "too-large",
+            Self::Incomplete => "incomplete",
+        }
+    }
 }
 
 /// One request, from its first byte to its last.

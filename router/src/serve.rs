@@ -10,6 +10,7 @@ mod expiry;
 mod finish;
 mod flight;
 mod hop;
+mod mirror;
 mod origin;
 mod peer;
 mod refuse;
@@ -28,6 +29,7 @@ use std::any::Any;
 pub use self::{
     action::{Action, Table, Target, Timeouts, Weighted},
     budget::{Budget, Budgets},
+    mirror::Mirror,
     respond::{NOT_STARTED, respond},
     retry::Retry,
     session::{Carrier, NameRefused, SessionConfig, Sessions},

@@ -89,12 +89,12 @@ pub(crate) fn filter(schema: &mut Schema) {
         &[
             Rule(
                 "",
-                "(self.type != 'RequestHeaderModifier' || has(self.requestHeaderModifier)) && (self.type != 'ResponseHeaderModifier' || has(self.responseHeaderModifier)) && (self.type != 'RequestRedirect' || has(self.requestRedirect)) && (self.type != 'URLRewrite' || has(self.urlRewrite)) && (self.type != 'CORS' || has(self.cors))",
+                "(self.type != 'RequestHeaderModifier' || has(self.requestHeaderModifier)) && (self.type != 'ResponseHeaderModifier' || has(self.responseHeaderModifier)) && (self.type != 'RequestRedirect' || has(self.requestRedirect)) && (self.type != 'URLRewrite' || has(self.urlRewrite)) && (self.type != 'CORS' || has(self.cors)) && (self.type != 'RequestMirror' || has(self.requestMirror))",
                 "the field that belongs to the filter's type is missing: add it (`type: URLRewrite` wants `urlRewrite:`), it says what the filter does",
             ),
             Rule(
                 ".type",
-                "!(self.type in ['RequestMirror', 'ExternalAuth', 'ExtensionRef'])",
+                "!(self.type in ['ExternalAuth', 'ExtensionRef'])",
                 "filters of this type are not supported yet: requests of the rule would be answered with 500, so remove it",
             ),
         ],
@@ -142,6 +142,35 @@ pub(crate) fn cors(schema: &mut Schema) {
             ),
         ],
     );
+}
+
+/// Of `requestMirror`.
+pub(crate) fn mirror(schema: &mut Schema) {
+    add(
+        schema,
+        &[
+            Rule(
+                ".percent",
+                "!has(self.percent) || !has(self.fraction)",
+                "`percent` and `fraction` say the same in two ways: remove one of them",
+            ),
+            Rule(
+                ".backendRef",
+                "has(self.backendRef.group) && self.backendRef.group == 'runtime.wasmcloud.dev' && has(self.backendRef.kind) && self.backendRef.kind in ['WorkloadDeployment', 'Workload']",
+                "copies go to workloads only: write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`",
+            ),
+        ],
+    );
+}
+
+/// Of `fraction`.
+pub(crate) fn fraction(schema: &mut Schema) {
+    let rule = Rule(
+        ".numerator",
+        "!has(self.denominator) || self.numerator <= self.denominator",
+        "more than all requests cannot be copied: make the numerator at most the denominator",
+    );
+    add(schema, &[rule]);
 }
 
 /// Of `path` of a redirect or rewrite: a union, whose member must be there.

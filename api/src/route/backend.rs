@@ -37,6 +37,39 @@ pub struct HttpBackendRef {
     pub filters: Vec<HttpRouteFilter>,
 }
 
+/// A reference to what answers, without weight and filters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackendObjectReference {
+    /// The API group; empty is Kubernetes' core group, where Services are.
+    #[serde(default)]
+    #[schemars(length(max = 253))]
+    pub group: String,
+    /// The kind, `Service` unless it says otherwise.
+    #[serde(default = "service")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The object's namespace. Left out: that of the object that refers to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// The port, for kinds that have ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+}
+
+// === impl HttpBackendRef ===
+
+impl From<BackendObjectReference> for HttpBackendRef {
+    fn from(it: BackendObjectReference) -> Self {
+        let BackendObjectReference { group, kind, name, namespace, port } = it;
+        Self { group, kind, name, namespace, port, weight: one(), filters: Vec::new() }
+    }
+}
+
 fn service() -> String {
     "Service".to_owned()
 }

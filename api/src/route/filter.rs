@@ -1,11 +1,15 @@
 //! What a rule does to requests and responses.
 
 mod cors;
+mod mirror;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::cors::{CorsMethod, HttpCorsFilter};
+pub use self::{
+    cors::{CorsMethod, HttpCorsFilter},
+    mirror::{Fraction, HttpRequestMirror},
+};
 
 /// One filter of a rule or of a backend.
 ///
@@ -23,6 +27,8 @@ pub enum HttpRouteFilter {
     UrlRewrite(HttpUrlRewrite),
     /// Lets scripts of other origins send requests and read the responses.
     Cors(HttpCorsFilter),
+    /// Sends copies of requests to another backend.
+    RequestMirror(HttpRequestMirror),
     /// A filter of Gateway API that Penstock does not have yet, by its `type`.
     Unsupported(String),
 }
@@ -37,6 +43,7 @@ impl HttpRouteFilter {
             Self::RequestRedirect(_) => "RequestRedirect",
             Self::UrlRewrite(_) => "URLRewrite",
             Self::Cors(_) => "CORS",
+            Self::RequestMirror(_) => "RequestMirror",
             Self::Unsupported(name) => name,
         }
     }
@@ -142,10 +149,9 @@ struct FilterUnion {
     /// For `URLRewrite`.
     #[serde(default, rename = "urlRewrite", skip_serializing_if = "Option::is_none")]
     url_rewrite: Option<HttpUrlRewrite>,
-    /// Not supported yet.
+    /// For `RequestMirror`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::free_object")]
-    request_mirror: Option<serde_json::Value>,
+    request_mirror: Option<HttpRequestMirror>,
     /// For `CORS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cors: Option<HttpCorsFilter>,
@@ -201,6 +207,7 @@ impl TryFrom<FilterUnion> for HttpRouteFilter {
             }
             "URLRewrite" => Self::UrlRewrite(union.url_rewrite.ok_or_else(|| missing("urlRewrite"))?),
             "CORS" => Self::Cors(union.cors.ok_or_else(|| missing("cors"))?),
+            "RequestMirror" => Self::RequestMirror(union.request_mirror.ok_or_else(|| missing("requestMirror"))?),
             _ => Self::Unsupported(name),
         })
     }
@@ -215,6 +222,7 @@ impl From<HttpRouteFilter> for FilterUnion {
             HttpRouteFilter::RequestRedirect(it) => Self { request_redirect: Some(it), ..union },
             HttpRouteFilter::UrlRewrite(it) => Self { url_rewrite: Some(it), ..union },
             HttpRouteFilter::Cors(it) => Self { cors: Some(it), ..union },
+            HttpRouteFilter::RequestMirror(it) => Self { request_mirror: Some(it), ..union },
             HttpRouteFilter::Unsupported(_) => union,
         }
     }

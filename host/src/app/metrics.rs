@@ -11,7 +11,7 @@ mod text;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use penstock_router::Cause;
+use penstock_router::{Cause, Mirrored};
 
 pub use self::requests::Metrics;
 pub(super) use self::text::TEXT;
@@ -79,7 +79,7 @@ pub(super) fn page(host: &Host) -> String {
     listeners(&mut page, &status);
     tls(&mut page, &status);
     if let Some(metrics) = host.metrics.get() {
-        metrics.forget(&status);
+        metrics.forget(&status, &host.desired.borrow());
         control(&mut page, metrics);
         requests(&mut page, metrics);
     }
@@ -184,6 +184,18 @@ fn requests(page: &mut Page, metrics: &Metrics) {
     for (listener, workload, series) in each() {
         let labels = [("listener", listener.as_str()), ("workload", workload.as_str())];
         page.counted("penstock_http_request_retries_total", &labels, series.retries.load(Relaxed));
+    }
+    page.family(
+        "penstock_http_mirrored_requests_total",
+        "counter",
+        "Copies of requests that RequestMirror filters asked for, by what became of them.",
+    );
+    for (listener, workload, series) in each() {
+        for (outcome, count) in Mirrored::ALL.iter().zip(&series.mirrored) {
+            let labels =
+                [("listener", listener.as_str()), ("workload", workload.as_str()), ("outcome", outcome.name())];
+            page.counted("penstock_http_mirrored_requests_total", &labels, count.load(Relaxed));
+        }
     }
     page.family(
         "penstock_http_request_duration_seconds",

@@ -1,6 +1,6 @@
 //! From a snapshot's routes and the shares that are ready to a route table.
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{num::NonZeroU16, ops::Range, sync::Arc, time::Duration};
 
 use http::{HeaderName, Request, StatusCode};
 use penstock_api::{
@@ -9,14 +9,14 @@ use penstock_api::{
         HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
         ValueMatchType,
     },
-    snapshot::{Route as RouteSpec, RouteBackend, RouteRule},
+    snapshot::{Route as RouteSpec, RouteBackend, RouteMirror, RouteRule},
 };
 use penstock_router::{
     Backend, BackendFuture, Body, CallContext, Cause, Error,
     admit::{Admission, Limits},
     filter::{Cors, CorsConfig, Filters, HeaderModifier, PathModifier, Redirect, RedirectStatus, UrlRewrite},
     route::{HeaderMatch, HostPattern, Match, PathMatch, QueryMatch, RegexMatch, Route, Rule, StringMatch},
-    serve::{Action, Budgets, Carrier, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted},
+    serve::{Action, Budgets, Carrier, Mirror, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted},
 };
 
 use crate::workload::Share;
@@ -103,10 +103,13 @@ fn action(
     let prefix_only = rule.matches.iter().all(by_prefix);
     rule_filters.check(prefix_only).map_err(say)?;
     let mut targets = Vec::new();
+    let mut mirrors: Vec<_> = rule.mirrors.iter().map(|it| (None, it)).collect();
     for backend in &rule.backends {
+        let first = targets.len();
         let filters = filters(&backend.filters)?;
         filters.check_under(&rule_filters, prefix_only).map_err(say)?;
         self::targets(backend, &filters, ready, route, errors, &mut targets);
+        mirrors.extend(backend.mirrors.iter().map(|it| (Some(first..targets.len()), it)));
     }
     let mut timeouts = timeouts(rule.timeouts.as_ref());
     if timeouts.request.is_none() {
@@ -114,11 +117,34 @@ fn action(
         let shares = rule.backends.iter().flat_map(|backend| ready(&backend.deployment));
         timeouts.request = shares.map(|(share, _)| share.request_timeout).max();
     }
+    let mirrors = mirrors.into_iter().map(|(only, it)| mirror(it, only, ready, route, errors)).collect();
     let backends = Weighted::new(targets);
     let retry = rule.retry.as_ref().map(|it| retry(it, id)).transpose()?.map(Box::new);
     let sessions = rule.session_persistence.as_ref().map(|it| Sessions::new(&session(it), id, &backends));
     let sessions = sessions.transpose().map_err(say)?.map(Box::new);
-    Ok(Action { filters: rule_filters.boxed(), backends, timeouts, retry, sessions })
+    Ok(Action { filters: rule_filters.boxed(), backends, timeouts, retry, sessions, mirrors })
+}
+
+/// The shares here that get copies; without any, copies are counted as not ready.
+fn mirror(
+    spec: &RouteMirror,
+    only: Option<Range<usize>>,
+    ready: Ready<'_>,
+    route: &str,
+    errors: &mut Vec<String>,
+) -> Mirror {
+    let mut backends = Vec::new();
+    if !ready(&spec.deployment).is_empty() {
+        let backend = RouteBackend { deployment: spec.deployment.clone(), weight: 1, ..RouteBackend::default() };
+        targets(&backend, &Filters::default(), ready, route, errors, &mut backends);
+    }
+    Mirror {
+        name: spec.deployment.as_str().into(),
+        backends: Weighted::new(backends),
+        numerator: spec.numerator,
+        denominator: spec.denominator,
+        only,
+    }
 }
 
 fn retry(spec: &HttpRouteRetry, id: &str) -> Result<Retry, String> {
@@ -203,6 +229,8 @@ fn filters(specs: &[HttpRouteFilter]) -> Result<Filters, String> {
                 filters.rewrite = Some(UrlRewrite { hostname, path: it.path.as_ref().map(path_modifier).transpose()? });
             }
             HttpRouteFilter::Cors(it) => filters.cors = Some(Cors::new(&cors(it)).map_err(say)?),
+            // In the snapshot they are not filters any more.
+            HttpRouteFilter::RequestMirror(_) => {}
             HttpRouteFilter::Unsupported(name) => return Err(format!("the filter {name} is not supported")),
         }
     }

@@ -112,7 +112,7 @@ mod tests {
                     deployment: "app".into(),
                     component: component.map(Into::into),
                     weight: 1,
-                    filters: Vec::new(),
+                    ..RouteBackend::default()
                 }],
                 ..RouteRule::default()
             }],

@@ -3,7 +3,11 @@
 use penstock_api::{
     manifest::ObjectKey,
     origin, reasons,
-    route::{HttpCorsFilter, HttpRouteFilter, HttpRouteMatch, PathMatchType, SessionPersistence, ValueMatchType},
+    route::{
+        Fraction, HttpBackendRef, HttpCorsFilter, HttpRouteFilter, HttpRouteMatch, PathMatchType, SessionPersistence,
+        ValueMatchType,
+    },
+    snapshot::RouteMirror,
 };
 use penstock_router::{
     Sessions,
@@ -58,7 +62,7 @@ fn trouble(it: &HttpRouteMatch) -> Option<(String, String)> {
 }
 
 /// The filters, or none if one of them cannot be as it is written: leaving it out could do harm, so such a rule answers with
-/// 500 (Gateway API, `HTTPRouteFilter`).
+/// 500 (Gateway API, `HTTPRouteFilter`). Mirrors are not among them: see [`mirrors`].
 pub(super) fn filters(
     given: &[HttpRouteFilter],
     object: &ObjectKey,
@@ -78,7 +82,26 @@ pub(super) fn filters(
             fine = false;
         }
     }
-    fine.then(|| given.to_vec())
+    fine.then(|| given.iter().filter(|it| !matches!(it, HttpRouteFilter::RequestMirror(_))).cloned().collect())
+}
+
+/// Where copies go, by whom `resolve` finds for a reference at a path. A mirror that is not valid is left out, and the rule
+/// works without it (Gateway API, `HTTPRequestMirrorFilter.backendRef`).
+pub(super) fn mirrors(
+    given: &[HttpRouteFilter],
+    at: &str,
+    resolve: &mut dyn FnMut(HttpBackendRef, &str) -> Option<String>,
+) -> Vec<RouteMirror> {
+    let mut mirrors = Vec::new();
+    for (index, it) in given.iter().enumerate() {
+        let HttpRouteFilter::RequestMirror(it) = it else { continue };
+        let at = format!("{at}.filters[{index}].requestMirror.backendRef");
+        if let Some(deployment) = resolve(it.backend_ref.clone().into(), &at) {
+            let Fraction { numerator, denominator } = it.part();
+            mirrors.push(RouteMirror { deployment, numerator, denominator });
+        }
+    }
+    mirrors
 }
 
 /// What hosts would refuse although Gateway API's definition lets it pass: a port that is none.

@@ -6,8 +6,8 @@ use penstock_api::{
     hostname,
     manifest::ObjectKey,
     reasons,
-    route::{HttpBackendRef, HttpRouteRule, ParentReference},
-    snapshot::{Route, RouteBackend, RouteRule},
+    route::{HttpBackendRef, HttpRouteFilter, HttpRouteRule, ParentReference},
+    snapshot::{Route, RouteBackend, RouteMirror, RouteRule},
 };
 
 use super::{
@@ -29,7 +29,8 @@ pub(super) struct Attached {
     pub(super) route: Route,
     /// The deployments among its backends.
     pub(super) deployments: BTreeSet<String>,
-    /// Backends that would be among them if they existed and if their namespaces permitted it.
+    /// Others that it names: mirrors, and backends that would be among them if they existed and if their namespaces permitted
+    /// it.
     pub(super) missing: BTreeSet<String>,
     pub(super) findings: Vec<Finding>,
 }
@@ -90,8 +91,9 @@ pub(super) fn attach(name: &Name, route: &AnyRoute, around: Surroundings<'_>) ->
     let backends = rules.iter().flat_map(|it| &it.backends);
     let deployments: BTreeSet<String> = backends.map(|it| it.deployment.clone()).filter(|it| !it.is_empty()).collect();
     let refs = given.iter().flat_map(|it| &it.backend_refs).filter(|it| it.group == penstock_api::GROUP);
-    let named: BTreeSet<String> = refs.map(|it| target(it, &object).to_string()).collect();
+    let mut named: BTreeSet<String> = refs.map(|it| target(it, &object).to_string()).collect();
     let ours = !named.is_empty();
+    named.extend(mirrored(&given).map(|it| target(&it, &object).to_string()));
     let missing = named.difference(&deployments).cloned().collect();
     let parents = parents(route, &object, findings);
     let kind = route.kind();
@@ -137,9 +139,21 @@ fn rule(
         }
         None => (Vec::new(), Vec::new()),
     };
+    let mirrors = mirrors(&rule.filters, object, at, around, findings);
     let session_persistence = convert::session(rule.session_persistence.as_ref(), object, at, findings);
     let (name, retry) = (rule.name.clone(), rule.retry.clone());
-    Some(RouteRule { name, matches, filters, backends, timeouts: rule.timeouts, retry, session_persistence })
+    Some(RouteRule { name, matches, filters, mirrors, backends, timeouts: rule.timeouts, retry, session_persistence })
+}
+
+/// The workloads that rules want copies sent to.
+fn mirrored(rules: &[HttpRouteRule]) -> impl Iterator<Item = HttpBackendRef> + '_ {
+    let backends = rules.iter().flat_map(|it| &it.backend_refs).flat_map(|it| &it.filters);
+    let filters = rules.iter().flat_map(|it| &it.filters).chain(backends);
+    let mirrors = filters.filter_map(|it| match it {
+        HttpRouteFilter::RequestMirror(it) => Some(HttpBackendRef::from(it.backend_ref.clone())),
+        _ => None,
+    });
+    mirrors.filter(|it| it.group == penstock_api::GROUP)
 }
 
 /// The workload that a reference names.
@@ -147,14 +161,12 @@ fn target(backend: &HttpBackendRef, object: &ObjectKey) -> Name {
     Name::new(backend.namespace.as_ref().unwrap_or(&object.namespace), &backend.name)
 }
 
-/// The backend; one that is not valid keeps its weight and gets no deployment, so that its share gets 500.
-fn backend(
+/// The deployment that a reference names, or why it names none.
+fn resolve(
     backend: &HttpBackendRef,
     object: &ObjectKey,
-    at: &str,
     around: Surroundings<'_>,
-    findings: &mut Findings,
-) -> RouteBackend {
+) -> Result<String, (&'static str, String)> {
     let target = target(backend, object);
     let name = target.to_string();
     let trouble = if backend.group != penstock_api::GROUP
@@ -172,19 +184,49 @@ fn backend(
         );
         Some((reasons::REF_NOT_PERMITTED, format!("{name}: {advice}")))
     } else if !(around.known)(&name) {
-        let advice = "create it, or correct the name; its share of the requests is answered with 500";
-        Some((reasons::BACKEND_NOT_FOUND, format!("there is no {} {name}: {advice}", backend.kind)))
+        Some((
+            reasons::BACKEND_NOT_FOUND,
+            format!("there is no {} {name}: create it, or correct the name", backend.kind),
+        ))
     } else {
         None
     };
+    trouble.map_or(Ok(name), Err)
+}
+
+/// The backend; one that is not valid keeps its weight and gets no deployment, so that its share gets 500.
+fn backend(
+    backend: &HttpBackendRef,
+    object: &ObjectKey,
+    at: &str,
+    around: Surroundings<'_>,
+    findings: &mut Findings,
+) -> RouteBackend {
     let filters = convert::filters(&backend.filters, object, at, findings);
-    let deployment = match (trouble, &filters) {
-        (None, Some(_)) => name,
-        (None, None) => String::new(),
-        (Some((reason, message)), _) => {
-            findings.error(object, at, reason, message);
+    let mirrors = mirrors(&backend.filters, object, at, around, findings);
+    let deployment = match (resolve(backend, object, around), &filters) {
+        (Ok(name), Some(_)) => name,
+        (Ok(_), None) => String::new(),
+        (Err((reason, message)), _) => {
+            findings.error(object, at, reason, format!("{message}; its share of the requests is answered with 500"));
             String::new()
         }
     };
-    RouteBackend { deployment, component: None, weight: backend.weight, filters: filters.unwrap_or_default() }
+    RouteBackend { deployment, component: None, weight: backend.weight, filters: filters.unwrap_or_default(), mirrors }
+}
+
+fn mirrors(
+    filters: &[HttpRouteFilter],
+    object: &ObjectKey,
+    at: &str,
+    around: Surroundings<'_>,
+    findings: &mut Findings,
+) -> Vec<RouteMirror> {
+    convert::mirrors(filters, at, &mut |it, at| match resolve(&it, object, around) {
+        Ok(name) => Some(name),
+        Err((reason, message)) => {
+            findings.error(object, at, reason, format!("{message}; until then nothing is copied"));
+            None
+        }
+    })
 }

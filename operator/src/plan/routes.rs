@@ -6,7 +6,7 @@ use penstock_api::{
     hostname,
     manifest::ObjectKey,
     reasons,
-    route::{HttpPathMatch, HttpRouteMatch, PathMatchType},
+    route::{HttpBackendRef, HttpPathMatch, HttpRouteMatch, PathMatchType},
     snapshot::{Route, RouteBackend, RouteRule},
     workload::HttpRule,
 };
@@ -153,7 +153,12 @@ impl Routing {
 }
 
 fn backend(deployment: &str, component: Option<&String>) -> RouteBackend {
-    RouteBackend { deployment: deployment.to_owned(), component: component.cloned(), weight: 1, filters: Vec::new() }
+    RouteBackend {
+        deployment: deployment.to_owned(),
+        component: component.cloned(),
+        weight: 1,
+        ..RouteBackend::default()
+    }
 }
 
 fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Option<RouteRule> {
@@ -169,9 +174,24 @@ fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> 
         _ => Vec::new(),
     };
     let filters = filters.unwrap_or_default();
+    let mirrors = convert::mirrors(&rule.filters, at, &mut |it, at| mirror(&it, at, unit, findings));
     let (name, retry) = (rule.name.clone(), rule.retry.clone());
     // Rules of a template have one backend: there is nothing for a session to choose from.
-    Some(RouteRule { name, matches, filters, backends, timeouts: rule.timeouts, retry, session_persistence: None })
+    let timeouts = rule.timeouts;
+    Some(RouteRule { name, matches, filters, mirrors, backends, timeouts, retry, session_persistence: None })
+}
+
+/// A workload of the same namespace. Whether it exists is not known here: copies are sent as soon as it is there.
+fn mirror(it: &HttpBackendRef, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Option<String> {
+    let advice = if it.group != penstock_api::GROUP || !matches!(&*it.kind, "WorkloadDeployment" | "Workload") {
+        "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`"
+    } else if it.namespace.as_ref().is_some_and(|it| *it != unit.object.namespace) {
+        "copies go to workloads of this namespace: use an HTTPRoute and a ReferenceGrant for another"
+    } else {
+        return Some(Name::new(&unit.object.namespace, &it.name).to_string());
+    };
+    findings.error(&unit.object, at, reasons::UNSUPPORTED_VALUE, format!("{}: {advice}; nothing is copied", it.name));
+    None
 }
 
 fn entry(config: &BTreeMap<String, String>, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Entry {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
-use penstock_api::{reasons, snapshot::Listener};
+use penstock_api::{
+    reasons,
+    snapshot::{Listener, RouteRule},
+};
 
 use super::{
     Findings, Name, ServicePort, ServiceTable,
@@ -64,9 +67,11 @@ pub(super) fn table(
         }
         check_parents(name, None, attached, &mut findings);
     }
-    let rules = table.listeners.iter().flat_map(|it| &it.routes).flat_map(|it| &it.rules);
-    let backends = rules.flat_map(|it| &it.backends).filter(|it| it.weight > 0 && !it.deployment.is_empty());
-    table.deployments = backends.map(|it| Arc::from(it.deployment.as_str())).collect();
+    let rules = || table.listeners.iter().flat_map(|it| &it.routes).flat_map(|it| &it.rules);
+    let mirrors = rules().flat_map(RouteRule::all_mirrors).map(|it| Arc::from(it.deployment.as_str())).collect();
+    let backends = rules().flat_map(|it| &it.backends).filter(|it| it.weight > 0 && !it.deployment.is_empty());
+    let deployments = backends.map(|it| Arc::from(it.deployment.as_str())).collect();
+    (table.mirrors, table.deployments) = (mirrors, deployments);
     if table.deployments.is_empty() && !table.listeners.is_empty() {
         // Routes that lead nowhere: somebody has to answer that, and to redirect.
         table.deployments = behind.iter().map(|it| it.deployment.clone()).collect();

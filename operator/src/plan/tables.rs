@@ -51,6 +51,8 @@ pub struct Tables {
     tables: BTreeMap<Name, ServiceTable>,
     /// The Services whose tables lead to a deployment.
     routed: BTreeMap<Arc<str>, BTreeSet<Name>>,
+    /// The Services whose tables send copies to a deployment.
+    mirrored: BTreeMap<Arc<str>, BTreeSet<Name>>,
     hostnames: Hostnames,
 }
 
@@ -85,6 +87,8 @@ pub struct ServiceTable {
     pub listeners: Vec<Arc<Listener>>,
     /// The deployments to which its listeners route.
     pub deployments: BTreeSet<Arc<str>>,
+    /// The deployments to which its listeners send copies. Its hosts need not have them.
+    pub mirrors: BTreeSet<Arc<str>>,
     /// What is to be said about it and about those that it concerns.
     pub findings: Vec<Finding>,
 }
@@ -169,11 +173,13 @@ impl Tables {
         self.routed.get(deployment).into_iter().flatten()
     }
 
-    /// The other deployments to which the same Services route: [`super::Spread::near`] wants their hosts.
+    /// The other deployments to which the same Services route: [`super::Spread::near`] wants their hosts, as a host sends copies
+    /// only to what it has itself.
     #[must_use]
     pub fn siblings(&self, deployment: &str) -> BTreeSet<Arc<str>> {
         let of = |it: &Name| self.service(it).into_iter().flat_map(|it| it.deployments.iter().cloned());
-        self.services_of(deployment).flat_map(of).filter(|it| **it != *deployment).collect()
+        let copied = self.mirrored.get(deployment).into_iter().flatten();
+        self.services_of(deployment).chain(copied).flat_map(of).filter(|it| **it != *deployment).collect()
     }
 
     /// What the shared listener routes to a deployment: routes for hostnames that its namespace claimed first.
@@ -441,6 +447,12 @@ impl Tables {
             }
             for it in &table.deployments {
                 self.routed.entry(it.clone()).or_default().insert(name.clone());
+            }
+            for it in before.mirrors.difference(&table.mirrors) {
+                remove(&mut self.mirrored, it, &name);
+            }
+            for it in &table.mirrors {
+                self.mirrored.entry(it.clone()).or_default().insert(name.clone());
             }
             if !(behind.is_empty() && attached.is_empty()) {
                 self.tables.insert(name, table);

@@ -99,6 +99,47 @@ fn retries_and_sessions_are_carried_to_the_hosts() {
 }
 
 #[test]
+fn mirrors_are_resolved_and_those_that_are_not_valid_are_left_out() {
+    let mirror =
+        |target: &str| format!("{{type: RequestMirror, requestMirror: {{backendRef: {{{target}}}, percent: 30}}}}");
+    let valid = mirror(&format!("name: b, {GROUP}"));
+    let cases = [
+        (valid.clone(), valid.clone(), 1, 1, ""),
+        (
+            mirror(&format!("name: nobody, {GROUP}")),
+            valid.clone(),
+            0,
+            1,
+            "filters[0].requestMirror.backendRef BackendNotFound",
+        ),
+        (valid.clone(), mirror("name: b"), 1, 0, "backendRefs[0].filters[0].requestMirror.backendRef InvalidKind"),
+        (
+            mirror(&format!("name: b, namespace: other, {GROUP}")),
+            valid,
+            0,
+            1,
+            "filters[0].requestMirror.backendRef RefNotPermitted",
+        ),
+    ];
+    for (of_rule, of_backend, rules, backends, finding) in cases {
+        let fields = format!("filters: [{of_rule}], backendRefs: [{{name: a, {GROUP}, filters: [{of_backend}]}}]");
+        let yaml =
+            deployment("a", "", "") + &deployment("b", "", "") + &deployment("other/b", "", "") + &route(&fields);
+        let plan = plan_of(&yaml);
+        let routes = &listener(&plan, "shared").routes;
+        let rule = &routes.iter().find(|it| it.name == "default/r").expect("the route").rules[0];
+        assert_eq!((rule.mirrors.len(), rule.backends[0].mirrors.len()), (rules, backends), "{fields}");
+        assert_eq!((rule.filters.len(), rule.backends[0].filters.len()), (0, 0), "a mirror is no filter of a host");
+        assert_eq!((rule.backends[0].deployment.as_str(), rule.backends[0].weight), ("default/a", 1), "{fields}");
+        for it in rule.all_mirrors() {
+            assert_eq!((it.deployment.as_str(), it.numerator, it.denominator), ("default/b", 30, 100));
+        }
+        let finding = (!finding.is_empty()).then(|| format!("HTTPRoute default/r spec.rules[0].{finding}"));
+        assert_eq!(findings(&plan), Vec::from_iter(finding), "{fields}");
+    }
+}
+
+#[test]
 fn a_bad_expression_takes_its_match_alone() {
     let bad = "{path: {type: RegularExpression, value: '('}}";
     let header = "{headers: [{type: RegularExpression, name: x, value: '['}]}";

@@ -312,6 +312,20 @@ fn workloads_of_one_service_are_siblings() {
 }
 
 #[test]
+fn a_mirror_wants_to_be_where_its_requests_are_and_is_not_behind_their_service() {
+    let kind = "group: runtime.wasmcloud.dev, kind: WorkloadDeployment";
+    let mirror = format!("filters: [{{type: RequestMirror, requestMirror: {{backendRef: {{name: b, {kind}}}}}}}]");
+    let spec = format!(
+        "parentRefs: [{{group: '', kind: Service, name: one}}], rules: [{{{mirror}, backendRefs: [{{name: a, {kind}}}]}}]"
+    );
+    let yaml = [deployment("a", "", ""), deployment("b", "", ""), service("one", "{name: http, port: 80}")].concat();
+    let kept = Kept::of(objects(&(yaml + &http_route("r", &spec))));
+    let siblings = |of: &str| kept.tables.siblings(of).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((siblings("default/b"), siblings("default/a")), (vec!["default/a".to_owned()], vec![]));
+    assert_eq!((kept.tables.services_of("default/a").count(), kept.tables.services_of("default/b").count()), (1, 0));
+}
+
+#[test]
 fn what_a_template_refers_to_is_known() {
     let yaml = deployment(
         "a",

@@ -80,6 +80,8 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Most concurrent requests on one HTTP/2 connection. Default 256.
     pub streams: u32,
+    /// Most copies of requests under way at once (further ones are not sent). Default 256.
+    pub mirrors: usize,
     /// From the first byte of a request to the end of its headers (408 beyond it). Default 15 s.
     pub header_read_timeout: Duration,
     /// From the connection to the end of the TLS handshake. Default 10 s.
@@ -127,6 +129,7 @@ impl Default for ListenerLimits {
             body_bytes: None,
             connections: 65_536,
             streams: 256,
+            mirrors: 256,
             header_read_timeout: Duration::from_secs(15),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{io::DuplexStream, sync::Semaphore, time::Instant};
+use tokio::{io::DuplexStream, sync::Semaphore};
 
 use super::{ListenerConfig, Stream};
 use crate::{
@@ -25,7 +25,7 @@ impl Pipes {
     #[must_use]
     pub fn new(config: ListenerConfig, table: TableHandle, observer: Arc<dyn Observer>) -> Self {
         let places = Arc::new(Semaphore::new(config.limits.connections.max(1)));
-        Self { shared: Arc::new(Shared { config, table, observer, port: 80, started: Instant::now() }), places }
+        Self { shared: Arc::new(Shared::new(config, table, observer, 80)), places }
     }
 
     /// Serves one connection of `client` until it ends.

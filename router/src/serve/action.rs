@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{retry::Retry, session::Sessions, weighted::Shares};
+use super::{mirror::Mirror, retry::Retry, session::Sessions, weighted::Shares};
 use crate::{Backend, admit::Admission, filter::Filters, route};
 
 /// A listener's route table.
@@ -21,6 +21,8 @@ pub struct Action {
     pub retry: Option<Box<Retry>>,
     /// What keeps a client with the backend that it was given first.
     pub sessions: Option<Box<Sessions>>,
+    /// Who else gets copies of its requests.
+    pub mirrors: Box<[Mirror]>,
 }
 
 /// Timeouts of a rule. Zero turns one off, as in Gateway API; `None` leaves it to the listener.

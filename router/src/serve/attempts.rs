@@ -1,5 +1,5 @@
-//! The way of a request whose rule repeats calls or keeps sessions: the last steps of [`request`](super::request), as often
-//! as need be. Rules with neither do not come here.
+//! The way of a request whose rule repeats calls, keeps sessions or copies requests: the last steps of [`request`](super::request), as often
+//! as need be. Rules with none of these do not come here.
 //!
 //! Each attempt picks its backend anew and is admitted anew, and holds nothing of the one before: that one's response was
 //! dropped (which ends its call) and its permit given back before the pause. Only a response whose head has not gone to the
@@ -16,6 +16,7 @@ use super::{
     call::{Sender, call},
     finish,
     flight::Routed,
+    mirror::Copies,
     origin::Origin,
     replay::Replay,
     request::{admit, answered, no_backend, non_zero, take_body},
@@ -64,14 +65,14 @@ pub(crate) async fn answer(
         if let Some(answer) = answered(picked.filters.as_deref(), &parts, routed, peer, cors) {
             return answer;
         }
-        let attempt = Attempt { peer, routed, picked, context, upload, timeout };
-        let response = attempt.make(parts, body, permit, queue_wait).await?;
+        let attempt = Attempt { peer, routed, picked, place, context, upload, timeout };
+        let response = attempt.make(parts, body, permit, queue_wait, &mut false).await?;
         return Ok(attempt.finish(response, place, visit.as_ref()));
     };
     retry.budget.earn();
     let replay = Replay::new(body);
     let of_rule = cors.is_some();
-    let mut failed = None;
+    let (mut failed, mut copied) = (None, false);
     loop {
         let (place, picked) = pick(action, visit.as_ref(), failed)?;
         *target = u32::try_from(place).ok();
@@ -82,8 +83,8 @@ pub(crate) async fn answer(
         if let Some(answer) = answered(picked.filters.as_deref(), &parts, routed, peer, cors) {
             return answer;
         }
-        let attempt = Attempt { peer, routed, picked, context, upload, timeout };
-        let outcome = attempt.make(parts.clone(), replay.next(), permit, queue_wait).await;
+        let attempt = Attempt { peer, routed, picked, place, context, upload, timeout };
+        let outcome = attempt.make(parts.clone(), replay.next(), permit, queue_wait, &mut copied).await;
         let again = again(retry, *retries, &outcome, &parts, &replay, upload);
         let pause = again
             .filter(|repeat| *repeat == Repeat::Anywhere || has_another(action, visit.as_ref(), place))
@@ -150,6 +151,7 @@ struct Attempt<'a> {
     peer: &'a Peer,
     routed: &'a Routed,
     picked: &'a Target,
+    place: usize,
     context: CallContext,
     upload: Option<&'a Upload>,
     timeout: Option<Duration>,
@@ -164,7 +166,10 @@ impl Attempt<'_> {
         body: Body,
         permit: &mut Option<Permit>,
         queue_wait: &mut Duration,
+        copied: &mut bool,
     ) -> Result<Response<Body>, Error> {
+        let action = self.routed.action();
+        let copies = if *copied { None } else { Copies::choose(&action.mirrors, self.place, &parts) };
         if let Some(filters) = &self.picked.filters {
             filters.apply_request(&mut parts, self.routed.matched())?;
         }
@@ -172,8 +177,14 @@ impl Attempt<'_> {
         let admitted = admit(self.picked, self.context.deadline, &mut waited).await;
         *queue_wait += waited;
         *permit = Some(admitted?);
+        // Once, whatever becomes of this attempt: who has no place for the request itself makes no copies of it either.
+        *copied = true;
+        let body = match copies {
+            Some(copies) => copies.follow(body, self.context, self.timeout, &self.peer.shared),
+            None => body,
+        };
         let sender = Sender { peer: self.peer, upload: self.upload, timeout: self.timeout };
-        let timeouts = &self.routed.action().timeouts;
+        let timeouts = &action.timeouts;
         let request = Request::from_parts(parts, body);
         let mut response = call(&*self.picked.backend, request, self.context, timeouts, sender).await?;
         finish::check(&mut response)?;

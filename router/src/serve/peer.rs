@@ -11,7 +11,10 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::source::Source;
 use crate::{
@@ -34,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
     /// The port clients see: where redirects without a port of their own lead.
     pub(crate) port: u16,
+    /// Room for copies of requests.
+    pub(crate) mirrors: Arc<Semaphore>,
     /// Times of connections are milliseconds since then.
     pub(crate) started: Instant,
 }
@@ -268,6 +273,11 @@ impl Peer {
 // === impl Shared ===
 
 impl Shared {
+    pub(crate) fn new(config: ListenerConfig, table: TableHandle, observer: Arc<dyn Observer>, port: u16) -> Self {
+        let mirrors = Arc::new(Semaphore::new(config.limits.mirrors.min(Semaphore::MAX_PERMITS)));
+        Self { config, table, observer, port, mirrors, started: Instant::now() }
+    }
+
     fn now(&self) -> u64 {
         self.millis(Instant::now())
     }

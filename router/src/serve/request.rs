@@ -131,7 +131,7 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     if let Some(filters) = rule_filters {
         filters.apply_request(&mut parts, routed.matched())?;
     }
-    if visit.is_some() || action.retry.is_some() {
+    if visit.is_some() || action.retry.is_some() || !action.mirrors.is_empty() {
         let started = *started;
         let held = attempts::Held { target, cors, upload, body_timeout, permit, queue_wait, retries, origin };
         // Boxed, so that requests of other rules do not carry the room for it with them.

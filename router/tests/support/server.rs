@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use penstock_router::{
     AccessRecord, Action, Backend, BackendFuture, Body, CallContext, Cause, DrainSignal, Ended, Error, Listener,
-    ListenerConfig, ListenerLimits, Observer, Table, TableHandle, Target,
+    ListenerConfig, ListenerLimits, Mirrored, Observer, Table, TableHandle, Target,
     admit::{Admission, Limits},
     drain,
     route::{Match, PathMatch, Route, RouteTable, Rule},
@@ -92,7 +92,7 @@ pub struct Kept {
 }
 
 #[derive(Default)]
-pub struct Records(Mutex<Vec<Kept>>);
+pub struct Records(Mutex<Vec<Kept>>, Mutex<Vec<Mirrored>>);
 
 impl Observer for Records {
     fn request(&self, record: &AccessRecord<'_>) {
@@ -117,11 +117,21 @@ impl Observer for Records {
             request_id: record.request_id.map(str::to_owned),
         });
     }
+
+    fn mirrored(&self, listener: &str, backend: &str, outcome: Mirrored) {
+        assert_eq!((listener, backend), ("test", "test/mirror"));
+        self.1.lock().push(outcome);
+    }
 }
 
 impl Records {
     pub fn all(&self) -> Vec<Kept> {
         self.0.lock().clone()
+    }
+
+    /// What became of copies, in the order of their ends.
+    pub fn mirrored(&self) -> Vec<Mirrored> {
+        self.1.lock().clone()
     }
 
     /// Waits until there are `count` records, and a little longer to see that there are no more.

@@ -128,6 +128,16 @@ async fn mistakes_are_refused_with_a_sentence() -> Result<()> {
             "`*` stands for every origin",
         ),
         (components, route("{filters: [{type: CORS, cors: {allowOrigins: ['a.example']}}]}"), "should match"),
+        (
+            components,
+            route("{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: a}}}]}"),
+            "copies go to workloads only",
+        ),
+        (
+            components,
+            route("{filters: [{type: RequestMirror, requestMirror: {percent: 1, fraction: {numerator: 1}, backendRef: {group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: a}}}]}"),
+            "say the same in two ways",
+        ),
         (components, route("{filters: [{type: ExtensionRef, extensionRef: {}}]}"), "are not supported yet"),
         (components, route("{timeouts: {request: 1s, backendRequest: 2s}}"), "backendRequest is longer than request"),
         (components, route("{name: r}, {name: r}"), "two routes have the same name"),

@@ -6,8 +6,8 @@ use super::{super::diagnostic::Problem, cors, no_duplicates};
 use crate::{
     hostname,
     route::{
-        HttpHeaderFilter, HttpPathModifier, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch, HttpRouteRetry,
-        HttpRouteSpec, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
+        HttpHeaderFilter, HttpPathModifier, HttpRequestMirror, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch,
+        HttpRouteRetry, HttpRouteSpec, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
     },
     workload::HttpRule,
 };
@@ -129,6 +129,7 @@ pub(super) fn filters(filters: &[HttpRouteFilter], matches: &[HttpRouteMatch], a
                 new_path(it.path.as_ref(), matches, &format!("{at}.urlRewrite.path"), problems);
             }
             HttpRouteFilter::Cors(it) => cors::check(it, &format!("{at}.cors"), problems),
+            HttpRouteFilter::RequestMirror(it) => mirror(it, &format!("{at}.requestMirror"), problems),
             HttpRouteFilter::Unsupported(name) => {
                 let advice = "requests of this rule are answered with 500 until it is removed".to_owned();
                 problems.push(Problem::warning(at, format!("{name} is not supported yet"), Some(advice)));
@@ -167,6 +168,27 @@ fn redirect(redirect: &HttpRequestRedirect, at: &str, problems: &mut Vec<Problem
     {
         let path = format!("{at}.statusCode");
         problems.push(Problem::error(path, format!("{code} is no redirect"), "write 301, 302, 303, 307 or 308"));
+    }
+}
+
+fn mirror(mirror: &HttpRequestMirror, at: &str, problems: &mut Vec<Problem>) {
+    if mirror.percent.is_some() && mirror.fraction.is_some() {
+        let advice = "remove one of them";
+        problems.push(Problem::error(at, "`percent` and `fraction` say the same in two ways", advice));
+    }
+    if mirror.percent.is_some_and(|it| it > 100) {
+        problems.push(Problem::error(format!("{at}.percent"), "more than all requests", "write at most 100"));
+    }
+    if let Some(it) = mirror.fraction
+        && it.numerator > it.denominator
+    {
+        let advice = "make the numerator at most the denominator";
+        problems.push(Problem::error(format!("{at}.fraction"), "more than all requests", advice));
+    }
+    let target = &mirror.backend_ref;
+    if target.group != crate::GROUP || !matches!(&*target.kind, "WorkloadDeployment" | "Workload") {
+        let advice = "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`".to_owned();
+        problems.push(Problem::warning(format!("{at}.backendRef"), "copies go to workloads only", Some(advice)));
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::StatusCode;
-use penstock_router::{AccessRecord, Cause, Observer};
+use penstock_api::snapshot::Snapshot;
+use penstock_router::{AccessRecord, Cause, Mirrored, Observer};
 
 use crate::HostStatus;
 
@@ -43,6 +44,8 @@ pub(super) struct Series {
     pub(super) nanos: AtomicU64,
     /// Attempts beyond the first of each request.
     pub(super) retries: AtomicU64,
+    /// Copies of requests, by what became of them.
+    pub(super) mirrored: [AtomicU64; Mirrored::ALL.len()],
 }
 
 // === impl Metrics ===
@@ -76,20 +79,27 @@ impl Metrics {
         self.series.load_full()
     }
 
-    /// Drops the series of what is no longer there.
-    pub(super) fn forget(&self, status: &HostStatus) {
-        let workloads: BTreeSet<&str> = status.shares.values().map(|share| share.deployment.as_str()).collect();
-        let gone = |listener: &str, workload: &str| {
-            !status.listeners.contains_key(listener) || !(workload.is_empty() || workloads.contains(workload))
-        };
+    /// Drops the series of what is no longer there: listeners, and workloads that have no share and that no route leads to.
+    pub(super) fn forget(&self, status: &HostStatus, snapshot: &Snapshot) {
         let all = self.series.load();
+        let shares: BTreeSet<&str> = status.shares.values().map(|share| share.deployment.as_str()).collect();
+        let gone = |listener: &str, workload: &str| {
+            !status.listeners.contains_key(listener) || !(workload.is_empty() || shares.contains(workload))
+        };
         if !all.iter().any(|(listener, of)| of.keys().any(|workload| gone(listener, workload))) {
             return;
         }
+        // Those are few, and looked for only then: a table may have many routes.
+        let rules = snapshot.listeners.iter().flat_map(|it| &it.routes).flat_map(|it| &it.rules);
+        let names = rules.flat_map(|rule| {
+            let backends = rule.backends.iter().map(|it| it.deployment.as_str());
+            backends.chain(rule.all_mirrors().map(|it| it.deployment.as_str()))
+        });
+        let routed: BTreeSet<&str> = names.collect();
         self.series.rcu(|all| {
             let mut all = ByListener::clone(all);
             for (listener, of) in &mut all {
-                of.retain(|workload, _| !gone(listener, workload));
+                of.retain(|workload, _| !gone(listener, workload) || is_routed(status, listener, &routed, workload));
             }
             all.retain(|_, of| !of.is_empty());
             all
@@ -117,6 +127,18 @@ impl Observer for Metrics {
             Outcome { status: record.status, cause: record.cause, total: record.total, retries: record.retries };
         self.of(record.listener, record.backend().unwrap_or_default()).add(&ended);
     }
+
+    fn mirrored(&self, listener: &str, backend: &str, outcome: Mirrored) {
+        let series = self.of(listener, backend);
+        if let Some(counter) = Mirrored::ALL.iter().position(|it| *it == outcome).and_then(|it| series.mirrored.get(it))
+        {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+fn is_routed(status: &HostStatus, listener: &str, routed: &BTreeSet<&str>, workload: &str) -> bool {
+    status.listeners.contains_key(listener) && routed.contains(workload)
 }
 
 /// What is counted of a request.
@@ -153,6 +175,8 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
+    use penstock_api::snapshot::{Listener, Route, RouteBackend, RouteRule};
+
     use super::*;
     use crate::{ListenerStatus, ShareState, ShareStatus};
 
@@ -188,9 +212,23 @@ mod tests {
             listeners: [("l".to_owned(), ListenerStatus::default())].into(),
             ..HostStatus::default()
         };
-        metrics.forget(&status);
+        let rule = |name: &str| RouteRule {
+            backends: vec![RouteBackend { deployment: name.to_owned(), ..RouteBackend::default() }],
+            ..RouteRule::default()
+        };
+        let route = Route { rules: vec![rule("ns/c")], ..Route::default() };
+        let snapshot = Snapshot {
+            listeners: vec![Listener { routes: vec![route], ..Listener::default() }],
+            ..Snapshot::default()
+        };
+        metrics.of("l", "ns/c").add(&ended(503, Some(Cause::NotReady)));
+        metrics.forget(&status, &snapshot);
         let all = metrics.series();
         assert_eq!(all.keys().collect::<Vec<_>>(), ["l"]);
-        assert_eq!(all["l"].keys().collect::<Vec<_>>(), ["ns/a"]);
+        assert_eq!(
+            all["l"].keys().collect::<Vec<_>>(),
+            ["ns/a", "ns/c"],
+            "c has no share, but requests are routed to it"
+        );
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Ask {
     headers: Vec<(&'static str, &'static str)>,
     /// Whether the backend is asked to answer with what it was asked.
     dumps: bool,
+    /// Whether it leaves asking for that to a filter.
+    plain: bool,
     wanted: Wanted,
 }
 
@@ -75,6 +77,7 @@ pub(crate) fn ask(method: Method, path: &'static str) -> Ask {
         host: HOST,
         headers: Vec::new(),
         dumps: true,
+        plain: false,
         wanted: Wanted::default(),
     }
 }
@@ -130,7 +133,7 @@ impl Ask {
 
     /// The backend does what the path says, in place of a dump.
     pub(crate) fn plain(mut self) -> Self {
-        self.dumps = false;
+        self.plain = true;
         self
     }
 
@@ -172,6 +175,12 @@ impl Ask {
 
     pub(crate) fn answers_no(mut self, name: &'static str) -> Self {
         self.wanted.absent.push(name);
+        self
+    }
+
+    /// The request itself asks for no dump: its rule does.
+    pub(crate) fn plain(mut self) -> Self {
+        self.plain = true;
         self
     }
 
@@ -233,7 +242,7 @@ impl Ask {
     }
 
     fn sent(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
-        self.headers.iter().copied().chain(self.dumps.then_some(("x-dump", "1")))
+        self.headers.iter().copied().chain((self.dumps && !self.plain).then_some(("x-dump", "1")))
     }
 
     async fn curl(&self, address: SocketAddr, name: &str) -> Result<Response<Bytes>> {

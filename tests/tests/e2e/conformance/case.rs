@@ -20,13 +20,6 @@ pub(crate) const WEB: &str = "web-backend";
 pub(crate) const APP1: &str = "app-backend-v1";
 pub(crate) const APP2: &str = "app-backend-v2";
 
-/// What a case needs that may not be there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
-    Nothing,
-    Mirror,
-}
-
 /// What follows the requests of a case, where a table cannot say it.
 pub(crate) type Then = Arc<dyn Fn(Here) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
@@ -35,7 +28,6 @@ pub(crate) type Then = Arc<dyn Fn(Here) -> BoxFuture<'static, Result<()>> + Send
 pub(crate) struct Case {
     /// Its name there.
     pub(crate) name: &'static str,
-    pub(crate) needs: Needs,
     pub(crate) fronts: Vec<Front>,
     pub(crate) routes: Vec<Route>,
     /// Manifests that go with the routes, each with its namespace.
@@ -77,14 +69,6 @@ pub(crate) struct Route {
 /// `type`, `status` and `reason` of a condition.
 pub(crate) type Said = (&'static str, &'static str, &'static str);
 
-// === impl Needs ===
-
-impl Needs {
-    pub(crate) const fn is_met(self) -> bool {
-        !matches!(self, Self::Mirror)
-    }
-}
-
 // === impl Case ===
 
 impl Case {
@@ -92,7 +76,6 @@ impl Case {
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
-            needs: Needs::Nothing,
             fronts: vec![Front::new("")],
             routes: Vec::new(),
             objects: Vec::new(),
@@ -100,11 +83,6 @@ impl Case {
             asks: Vec::new(),
             then: None,
         }
-    }
-
-    pub(crate) fn needs(mut self, needs: Needs) -> Self {
-        self.needs = needs;
-        self
     }
 
     /// The Service has a workload of its own.

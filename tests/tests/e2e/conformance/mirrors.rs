@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     ask::{Ask, get},
-    case::{Case, Needs, V1},
+    case::{Case, V1},
     headers::{MODIFIED, modified},
     play::converges,
     stage::Here,
@@ -51,15 +51,15 @@ fn every(name: &'static str, filters: &str, mirrors: &[&str]) -> Case {
          - matches: [{{path: {{value: /concurrent}}}}]\n  filters: [{MODIFIED}, {filters}]\n  backendRefs: {BACKEND}\n{}",
         counts(mirrors)
     );
-    Case::new(name).needs(Needs::Mirror).http(&rules)
+    Case::new(name).http(&rules)
 }
 
 fn plainly() -> Ask {
-    get("/counter").from(V1)
+    get("/counter").from(V1).plain()
 }
 
 fn changed() -> Ask {
-    modified(get("/concurrent")).from(V1)
+    modified(get("/concurrent")).from(V1).plain()
 }
 
 /// Requests of a burst.
@@ -146,7 +146,6 @@ fn some() -> Case {
         counts(&["$mirror4"]),
     ];
     Case::new("HTTPRouteRequestPercentageMirror")
-        .needs(Needs::Mirror)
         .http(&rules.concat())
         .ask(get("/counter").with(&[("x-case", "percent")]).from(V1))
         .ask(get("/counter").with(&[("x-case", "fraction")]).from(V1))

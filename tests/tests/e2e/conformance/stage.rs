@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{ApiResource, DynamicObject},
     runtime::watcher::{self, Event, watcher},
 };
@@ -21,7 +21,7 @@ use penstock_tests::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-use super::case::{APP1, APP2, Case, NAMESPACE, Needs, OTHER, Said, V1, V2, V3, WEB};
+use super::case::{APP1, APP2, Case, NAMESPACE, OTHER, Said, V1, V2, V3, WEB};
 
 /// The `controllerName` of what Penstock says.
 const CONTROLLER: &str = "runtime.wasmcloud.dev/penstock";
@@ -66,7 +66,8 @@ impl Stage {
             let name = namespace.strip_prefix("e2e-").context("scenes begin with e2e-")?;
             scenes.push(Scene::empty(&cluster, name, Template::kitchen(REPLICAS)).await?);
         }
-        for (namespace, manifests) in [(NAMESPACE, ground(&cluster, cases)?), (OTHER, others(&cluster)?)] {
+        let host = cluster.host_pods().await?.first().context("no host")?.name_any();
+        for (namespace, manifests) in [(NAMESPACE, ground(&cluster, cases, &host)?), (OTHER, others(&cluster)?)] {
             cluster.apply(namespace, &manifests)?;
         }
         for namespace in [NAMESPACE, OTHER] {
@@ -152,16 +153,18 @@ fn ready(cluster: &Cluster, namespace: &str, condition: &str, what: &[&str]) -> 
     cluster.kubectl(arguments.iter().chain(what)).map(drop)
 }
 
-/// Services and workloads of the first namespace.
-fn ground(cluster: &Cluster, cases: &[Arc<Case>]) -> Result<String> {
+/// Services and workloads of the first namespace. What counts copies is on one host: copies do not leave the host of their
+/// request.
+fn ground(cluster: &Cluster, cases: &[Arc<Case>], host: &str) -> Result<String> {
     let mut documents = Vec::new();
     for (name, component) in [(V1, "kitchen-p2"), (V2, "kitchen-p3"), (V3, "kitchen-p2")] {
         documents.push(backend(cluster, name, component)?.alone());
     }
-    if cases.iter().any(|it| it.needs == Needs::Mirror) {
-        for name in ["mirror-one", "mirror-two", "mirror-three", "mirror-four"] {
-            documents.push(counter(cluster, name)?.alone());
-        }
+    for name in ["mirror-one", "mirror-two", "mirror-three", "mirror-four"] {
+        let alone = counter(cluster, name)?.alone();
+        documents.push(
+            alone.replace("  template:\n    spec:\n", &format!("  template:\n    spec:\n      hostId: {host}\n")),
+        );
     }
     for case in cases {
         documents.extend(case.fronts.iter().map(|it| it.yaml(case.name)));
@@ -194,6 +197,8 @@ fn counter(cluster: &Cluster, name: &str) -> Result<Workload> {
     let mut workload = backend(cluster, name, "kitchen-p3")?.pool_size(1);
     workload.replicas = 1;
     workload.max_concurrency = Some(100);
+    // A copy is lost if there is no place for it at once.
+    workload.capacity = Some((100, 100, "5s"));
     Ok(workload)
 }
 

@@ -71,15 +71,15 @@ deny: $(tools)/bin/cargo-deny ## Licences, advisories, duplicates and sources of
 
 .PHONY: h2spec
 h2spec: ## Conformance to HTTP/2, as h2spec sees it
-	PENSTOCK_H2SPEC=$$(tests/tools/h2spec.sh) cargo test --locked -p penstock-router --test serve_h2spec -- --ignored --nocapture
+	PENSTOCK_H2SPEC=$$(tests/tools/h2spec.sh) cargo test --locked --workspace --test serve_h2spec -- --ignored --nocapture
 
 .PHONY: testssl
 testssl: ## TLS, as testssl.sh sees it: two minutes
-	PENSTOCK_TESTSSL=$$(tests/tools/testssl.sh) cargo test --locked -p penstock-router --test tls_testssl -- --ignored --nocapture
+	PENSTOCK_TESTSSL=$$(tests/tools/testssl.sh) cargo test --locked --workspace --test tls_testssl -- --ignored --nocapture
 
 .PHONY: slow-clients
 slow-clients: ## Ten thousand clients that send a byte now and then
-	cargo test --locked -p penstock-router --test serve_slow -- --ignored --nocapture
+	cargo test --locked --workspace --test serve_slow -- --ignored --nocapture
 
 .PHONY: bench
 bench: ## Figures for bench/README.md: half an hour on an idle machine

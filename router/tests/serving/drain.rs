@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{io::Write, sync::Arc, time::Duration};
 
+use crate::server::{PATIENCE, Server, all_to, backend, eventually, gate, ok};
 use http::Request;
 use penstock_router::{Ended, Listener, ListenerConfig, TableHandle, drain};
-use server::{PATIENCE, Server, all_to, backend, eventually, gate, ok};
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
@@ -108,7 +105,7 @@ async fn connections_that_the_kernel_accepted_are_served() {
     server.drain.start(LONG);
     for client in clients {
         client.set_nonblocking(true).unwrap();
-        let mut client = server::raw_of(TcpStream::from_std(client).unwrap());
+        let mut client = crate::server::raw_of(TcpStream::from_std(client).unwrap());
         assert_eq!(client.response().await.expect("an answer").status, 200);
     }
     server.ended().await;

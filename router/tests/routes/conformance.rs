@@ -3,10 +3,7 @@
 
 use penstock_router::route::{HostPattern, Route};
 
-#[path = "route/notation.rs"]
-mod notation;
-
-use notation::{check, route};
+use crate::notation::{check, route};
 
 const V1: Option<&str> = Some("v1");
 const V2: Option<&str> = Some("v2");

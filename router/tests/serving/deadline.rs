@@ -2,17 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use crate::server::{PATIENCE, Server, backend, eventually, ok};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use penstock_router::{Backend, Body, Cause, Ended, ListenerLimits};
-use server::{PATIENCE, Server, backend, eventually, ok};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -213,8 +210,8 @@ async fn a_reset_stream_ends_its_call_and_no_other() {
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_gives_its_place_back() {
     let (never, mut told) = pending();
-    let admission = server::gate(1, 1);
-    let server = Server::with_table(server::all_to(&never, &admission), admission, ListenerLimits::default());
+    let admission = crate::server::gate(1, 1);
+    let server = Server::with_table(crate::server::all_to(&never, &admission), admission, ListenerLimits::default());
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(next(&mut told).await, "called");

@@ -2,24 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/corpus.rs"]
-mod corpus;
-#[path = "support/frames.rs"]
-mod frames;
-#[path = "support/seeds.rs"]
-mod seeds;
-#[path = "support/server.rs"]
-mod server;
-
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use corpus::{Case, Reached, are, cases, is_one_of, unescape};
-use frames::{
+use crate::corpus::{Case, Reached, are, cases, is_one_of, unescape};
+use crate::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, get, literal,
     read,
 };
+use crate::server::Server;
 use penstock_router::ListenerLimits;
-use server::Server;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -29,8 +20,8 @@ const LARGEST: usize = 16 << 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_request_of_the_corpus_means_what_the_rfcs_say() {
     let reached = Arc::new(Reached::default());
-    let server = Server::with_config(&reached.backend(), corpus::config(ListenerLimits::default()));
-    let all = cases(include_str!("corpus/http2.txt"));
+    let server = Server::with_config(&reached.backend(), crate::corpus::config(ListenerLimits::default()));
+    let all = cases(include_str!("../corpus/http2.txt"));
     assert!(all.len() >= 130, "{} cases", all.len());
     let mut playing = JoinSet::new();
     for case in all.clone() {
@@ -85,11 +76,11 @@ async fn play(case: &Case, address: SocketAddr, reached: &Reached) -> Result<(),
 #[test]
 fn the_fuzzer_begins_with_the_corpus() {
     // What follows the preface, which the target sends by itself.
-    let cases = cases(include_str!("corpus/http2.txt")).into_iter().map(|case| {
+    let cases = cases(include_str!("../corpus/http2.txt")).into_iter().map(|case| {
         let frames = case.sent.iter().map(|line| frames_of(line));
         (case.name.clone(), [frame(SETTINGS, 0, 0, &[])].into_iter().chain(frames).collect::<Vec<_>>().concat())
     });
-    seeds::hold("http2", cases);
+    crate::seeds::hold("http2", cases);
 }
 
 /// What a stream is answered with: a status, `RST`, `GOAWAY`, or `none` at the end of the connection. The status of a
@@ -122,7 +113,7 @@ fn frames_of(line: &str) -> Vec<u8> {
             let parts: Vec<&str> = rest.splitn(4, ' ').collect();
             let number = |at: usize| parts[at].parse::<u32>().unwrap();
             let flags = u8::try_from(number(1)).unwrap();
-            frame(frames::kind(parts[0]), flags, number(2), &unescape(parts.get(3).copied().unwrap_or_default()))
+            frame(crate::frames::kind(parts[0]), flags, number(2), &unescape(parts.get(3).copied().unwrap_or_default()))
         }
         "bytes" => unescape(rest),
         _ => panic!("no such frame: {line}"),

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{
     collections::BTreeMap,
     num::NonZeroU16,
@@ -12,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::server::{Plain, Raw, Server, backend, gate, ok, route};
 use http::Request;
 use penstock_router::{
     Action, Backend, Cause, ListenerConfig, ListenerLimits, Networks,
@@ -19,7 +17,6 @@ use penstock_router::{
     listen::{Forwarding, ProxyProtocol, TraceContext, proxy::Others},
     route::RouteTable,
 };
-use server::{Plain, Raw, Server, backend, gate, ok, route};
 
 const V1: &str = "PROXY TCP4 192.0.2.1 198.51.100.2 4711 443\r\n";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13\xc0\0\x02\x01\xc6\x33\x64\x02\x12\x67\x01\xbb\x04\0\x04\0\0\0\0";
@@ -224,7 +221,7 @@ async fn a_trace_goes_on_and_its_id_is_recorded() {
 #[tokio::test]
 async fn a_response_of_our_own_has_the_id_too_and_so_has_its_record() {
     let config = ListenerConfig { trusted: local(), ..ListenerConfig::new("test") };
-    let server = Server::with_all(penstock_router::Table::default(), server::gate(1, 1), config);
+    let server = Server::with_all(penstock_router::Table::default(), crate::server::gate(1, 1), config);
     let mut raw = server.connect().await;
     let response = ask(&mut raw, "X-Request-Id: one\r\n").await;
     assert!(response.status == 404 && response.has("x-request-id: one"), "{response:?}");

@@ -10,10 +10,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-#[path = "route/oracle.rs"]
-mod oracle;
-
-use oracle::Choices;
+use crate::oracle::Choices;
 
 const TABLES: u32 = 2_500;
 const REQUESTS: usize = 48;
@@ -24,11 +21,11 @@ fn the_table_agrees_with_a_plain_matcher() {
     let config = Config { cases: TABLES, failure_persistence: None, ..Config::default() };
     let bytes = (vec(any::<u8>(), 100..600), vec(any::<u8>(), REQUESTS * 14));
     let outcome = TestRunner::new(config).run(&bytes, |(table, requests)| {
-        let routes = oracle::routes(&mut Choices(&table));
+        let routes = crate::oracle::routes(&mut Choices(&table));
         let compiled = RouteTable::compile(routes.clone());
         for mut choices in requests.chunks(14).map(Choices) {
-            let request = oracle::request(&mut choices);
-            let wanted = oracle::find(&routes, &request);
+            let request = crate::oracle::request(&mut choices);
+            let wanted = crate::oracle::find(&routes, &request);
             let got = compiled.find(&request.key());
             assert_eq!(got.as_ref().map(|found| *found.action), wanted, "{request:?}\n{routes:#?}");
 

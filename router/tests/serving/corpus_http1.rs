@@ -3,16 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/corpus.rs"]
-mod corpus;
-#[path = "support/server.rs"]
-mod server;
-
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
-use corpus::{Case, Reached, are, cases, is_one_of};
+use crate::corpus::{Case, Reached, are, cases, is_one_of};
+use crate::server::Server;
 use penstock_router::ListenerLimits;
-use server::Server;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, tcp::OwnedReadHalf},
@@ -22,12 +17,12 @@ use tokio::{
 };
 
 const FILES: [&str; 6] = [
-    include_str!("corpus/http1-length.txt"),
-    include_str!("corpus/http1-chunked.txt"),
-    include_str!("corpus/http1-bytes.txt"),
-    include_str!("corpus/http1-target.txt"),
-    include_str!("corpus/http1-host.txt"),
-    include_str!("corpus/http1-message.txt"),
+    include_str!("../corpus/http1-length.txt"),
+    include_str!("../corpus/http1-chunked.txt"),
+    include_str!("../corpus/http1-bytes.txt"),
+    include_str!("../corpus/http1-target.txt"),
+    include_str!("../corpus/http1-host.txt"),
+    include_str!("../corpus/http1-message.txt"),
 ];
 
 /// Behind a request that closes the connection: not to be read as one.
@@ -52,7 +47,7 @@ enum Delivery {
 async fn each_request_of_the_corpus_means_what_the_rfcs_say() {
     let reached = Arc::new(Reached::default());
     let limits = ListenerLimits { body_bytes: Some(1000), ..ListenerLimits::default() };
-    let server = Server::with_config(&reached.backend(), corpus::config(limits));
+    let server = Server::with_config(&reached.backend(), crate::corpus::config(limits));
     let all: Vec<Case> = FILES.into_iter().flat_map(cases).collect();
     assert!(all.len() >= 200, "{} cases", all.len());
     let places = Arc::new(Semaphore::new(AT_ONCE));

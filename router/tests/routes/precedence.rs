@@ -3,10 +3,7 @@
 
 use penstock_router::route::{Decider, Lost, Route, RouteTable};
 
-#[path = "route/notation.rs"]
-mod notation;
-
-use notation::{ask, check, route, with_key};
+use crate::notation::{ask, check, route, with_key};
 
 fn made(created: Option<i64>, route: Route<&'static str>) -> Route<&'static str> {
     Route { created, ..route }

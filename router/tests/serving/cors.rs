@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{
     future::pending,
     sync::{
@@ -14,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crate::server::{Plain, Server, backend, gate, ok, route, target};
 use http::{Method, Request, Response};
 use penstock_router::{
     Action, Backend, Body, Cause, ListenerLimits, Retry, Target, Timeouts, Weighted,
@@ -21,7 +19,6 @@ use penstock_router::{
     filter::{Cors, CorsConfig, Filters, Redirect},
     route::{Match, Route, RouteTable, Rule},
 };
-use server::{Plain, Server, backend, gate, ok, route, target};
 
 fn cors(origin: &str) -> Filters {
     let config = CorsConfig { origins: vec![origin.to_owned()], ..CorsConfig::default() };

@@ -2,17 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use crate::server::{Answer, Plain, Raw, Server, gate, ok, route, target};
 use penstock_router::{
     Action, Backend, Carrier, Cause, Error, ListenerLimits, Retry, SessionConfig, Sessions, Table, Target, Weighted,
     filter::{Filters, HeaderModifier},
     route::RouteTable,
 };
-use server::{Answer, Plain, Raw, Server, gate, ok, route, target};
 
 fn named(name: &'static str) -> Arc<dyn Backend> {
     Arc::new(Answer(name, move |_, _| async move { ok(name) }))

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{
     convert::Infallible,
     sync::{
@@ -14,13 +11,13 @@ use std::{
     time::Duration,
 };
 
+use crate::server::{Server, backend, ok};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use parking_lot::Mutex;
 use penstock_router::{Backend, Body, Cause};
-use server::{Server, backend, ok};
 use tokio::{io::AsyncWriteExt, sync::Notify, time::timeout};
 
 fn echo() -> Arc<dyn Backend> {
@@ -51,7 +48,7 @@ async fn a_pipeline_is_answered_in_order_the_slow_first() {
     let chunked = "POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let plain = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     raw.send([plain("/slow").as_str(), sized, chunked, &plain("/last")].concat()).await;
-    server::eventually("the first one began", || begun.lock().len() == 1).await;
+    crate::server::eventually("the first one began", || begun.lock().len() == 1).await;
     // One after the other: were they begun out of turn, a client could have side effects in another order than it asked for.
     assert!(timeout(Duration::from_millis(50), raw.response()).await.is_err(), "overtaken");
     assert_eq!(*begun.lock(), ["/slow"]);
@@ -86,7 +83,7 @@ async fn a_long_pipeline_is_answered_whole() {
             text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
         }
     };
-    timeout(server::PATIENCE, all).await.expect("not answered in time");
+    timeout(crate::server::PATIENCE, all).await.expect("not answered in time");
     drop(sending.await.unwrap());
     let numbers: Vec<usize> =
         text.split('<').skip(1).map(|rest| rest.split('>').next().unwrap().parse().unwrap()).collect();

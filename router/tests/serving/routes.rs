@@ -2,13 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::server::{Server, backend, eventually, gate, ok, route, target};
 use penstock_router::{Action, Backend, Cause, Error, ListenerLimits, Target, Timeouts, Weighted, route::RouteTable};
-use server::{Server, backend, eventually, gate, ok, route, target};
 
 fn fine() -> Arc<dyn Backend> {
     backend(|_, _| async { ok("fine") })
@@ -70,7 +67,7 @@ async fn a_full_queue_is_told_at_once() {
         ok("done")
     });
     let admission = gate(1, 1);
-    let server = Server::with_table(server::all_to(&slow, &admission), admission, ListenerLimits::default());
+    let server = Server::with_table(crate::server::all_to(&slow, &admission), admission, ListenerLimits::default());
     let (mut first, mut second, mut third) = (server.connect().await, server.connect().await, server.connect().await);
     let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
     first.send(request).await;

@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{
     sync::{
         Arc,
@@ -13,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crate::server::{PATIENCE, Server, backend, eventually, gate, ok, route, target};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
@@ -23,7 +21,6 @@ use penstock_router::{
     filter::{Filters, HeaderModifier},
     route::RouteTable,
 };
-use server::{PATIENCE, Server, backend, eventually, gate, ok, route, target};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// What a mirror was sent: the request line and headers, and the body.

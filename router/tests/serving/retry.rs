@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{
     sync::{
         Arc,
@@ -13,13 +10,13 @@ use std::{
     time::Duration,
 };
 
+use crate::server::{Answer, Server, backend, eventually, gate, ok, route, target};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use penstock_router::{
     Action, Backend, Body, Budget, Cause, Ended, Error, ListenerLimits, Retry, Target, Timeouts, Weighted,
     admit::Admission, route::RouteTable,
 };
-use server::{Answer, Server, backend, eventually, gate, ok, route, target};
 use tokio::time::{Instant, sleep};
 
 fn retry(codes: &[u16], attempts: u32) -> Option<Box<Retry>> {

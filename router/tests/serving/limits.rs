@@ -2,15 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::time::{Duration, Instant};
 
+use crate::server::{Server, backend, eventually, ok};
 use http::Request;
 use http_body_util::BodyExt;
 use penstock_router::{Cause, ListenerLimits};
-use server::{Server, backend, eventually, ok};
 use tokio::{io::AsyncWriteExt, time::sleep};
 
 fn limits() -> ListenerLimits {

@@ -2,16 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
+use crate::server::{Server, backend, ok};
 use penstock_router::{Backend, Cause};
-use server::{Server, backend, ok};
 
 fn counting() -> (Arc<dyn Backend>, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));

@@ -3,23 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/corpus.rs"]
-mod corpus;
-#[path = "support/seeds.rs"]
-mod kept;
-#[path = "support/server.rs"]
-mod server;
-mod wire {
-    pub mod agree;
-    pub mod frames;
-    pub mod play;
-    pub mod strict;
-}
-
 use std::{collections::BTreeMap, fs, path::Path};
 
-use corpus::{Case, cases};
-use wire::{
+use crate::corpus::{Case, cases};
+use crate::wire::{
     agree::{agree, same},
     frames::{check, opened},
     play::play,
@@ -27,12 +14,12 @@ use wire::{
 };
 
 const FILES: [&str; 6] = [
-    include_str!("corpus/http1-length.txt"),
-    include_str!("corpus/http1-chunked.txt"),
-    include_str!("corpus/http1-bytes.txt"),
-    include_str!("corpus/http1-target.txt"),
-    include_str!("corpus/http1-host.txt"),
-    include_str!("corpus/http1-message.txt"),
+    include_str!("../corpus/http1-length.txt"),
+    include_str!("../corpus/http1-chunked.txt"),
+    include_str!("../corpus/http1-bytes.txt"),
+    include_str!("../corpus/http1-target.txt"),
+    include_str!("../corpus/http1-host.txt"),
+    include_str!("../corpus/http1-message.txt"),
 ];
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -146,5 +133,5 @@ fn the_strict_reader_reads() {
 
 #[test]
 fn the_fuzzer_begins_with_the_corpus() {
-    kept::hold("request", all().into_iter().map(|case| (case.name.clone(), case.bytes())));
+    crate::seeds::hold("request", all().into_iter().map(|case| (case.name.clone(), case.bytes())));
 }

@@ -2,19 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{convert::Infallible, sync::Arc};
 
+use crate::server::{Server, backend, eventually, ok};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use penstock_router::{Backend, Body, Cause, Ended};
-use server::{Server, backend, eventually, ok};
 
-/// Answers with what it was asked, but for what every request is given (see `serve_origin.rs`).
+/// Answers with what it was asked, but for what every request is given (see `origin.rs`).
 fn mirror() -> Arc<dyn Backend> {
     backend(|request, context| async move {
         let (parts, body) = request.into_parts();
@@ -126,7 +123,7 @@ async fn http2_connection_headers_reset_the_stream() {
             assert!(read > 0, "closed without a reset: {seen:?}");
         }
     };
-    tokio::time::timeout(server::PATIENCE, found).await.unwrap();
+    tokio::time::timeout(crate::server::PATIENCE, found).await.unwrap();
     assert!(server.records.all().is_empty());
 }
 

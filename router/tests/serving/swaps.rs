@@ -5,9 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
-
 use std::{
     sync::{
         Arc,
@@ -16,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::server::{PATIENCE, Server, all_to, eventually, gate};
 use http::Response;
 use parking_lot::Mutex;
 use penstock_router::{Backend, BackendFuture, Body, CallContext, Ended, ListenerLimits, Table};
-use server::{PATIENCE, Server, all_to, eventually, gate};
 use tokio::time::{sleep, timeout};
 
 /// Answers with its revision and the request's number; every seventh after a moment, every eleventh in pieces, so that
@@ -98,7 +95,7 @@ impl Ledger {
 }
 
 async fn load(address: std::net::SocketAddr, ids: Arc<AtomicU64>, stop: Arc<AtomicBool>) -> Vec<Entry> {
-    let mut raw = server::raw(address).await;
+    let mut raw = crate::server::raw(address).await;
     let mut entries = Vec::new();
     while !stop.load(SeqCst) {
         let id = ids.fetch_add(1, SeqCst);

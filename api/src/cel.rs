@@ -5,8 +5,12 @@
 
 mod route;
 
+mod policy;
+
 use schemars::Schema;
 use serde_json::{Value, json};
+
+pub(crate) use self::policy::{compression, outlier_detection, rate_limit, rate_limit_key};
 
 pub(crate) use self::route::{
     cors, filter, fraction, http_rule, mirror, path_match, path_modifier, redirect, session_persistence, timeouts,

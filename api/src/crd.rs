@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use crate::{Artifact, Host, Workload, WorkloadDeployment, WorkloadReplicaSet, cel};
+use crate::{Artifact, Host, TrafficPolicy, Workload, WorkloadDeployment, WorkloadReplicaSet, cel};
 
 /// Why a definition could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -19,14 +19,21 @@ pub struct BadDefinition {
 /// # Errors
 /// None that a test has not seen: the definitions are constants.
 pub fn all() -> Result<Vec<(String, CustomResourceDefinition)>, BadDefinition> {
-    [WorkloadDeployment::crd(), WorkloadReplicaSet::crd(), Workload::crd(), Host::crd(), Artifact::crd()]
-        .into_iter()
-        .map(|crd| {
-            let name = crd.spec.names.plural.clone();
-            let crd = finish(&crd).map_err(|source| BadDefinition { name: name.clone(), source })?;
-            Ok((format!("{name}.yaml"), crd))
-        })
-        .collect()
+    [
+        WorkloadDeployment::crd(),
+        WorkloadReplicaSet::crd(),
+        Workload::crd(),
+        Host::crd(),
+        Artifact::crd(),
+        TrafficPolicy::crd(),
+    ]
+    .into_iter()
+    .map(|crd| {
+        let name = crd.spec.names.plural.clone();
+        let crd = finish(&crd).map_err(|source| BadDefinition { name: name.clone(), source })?;
+        Ok((format!("{name}.yaml"), crd))
+    })
+    .collect()
 }
 
 /// One definition as YAML, under a line that says where it comes from.

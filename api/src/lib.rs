@@ -13,10 +13,12 @@ pub mod hostname;
 pub mod labels;
 pub mod manifest;
 pub mod origin;
+pub mod policy;
 pub mod reasons;
 pub mod replica_set;
 pub mod route;
 mod schema;
+pub mod size;
 pub mod snapshot;
 pub mod workload;
 
@@ -25,8 +27,10 @@ pub use self::{
     deployment::{WorkloadDeployment, WorkloadDeploymentSpec, WorkloadDeploymentStatus},
     duration::GatewayDuration,
     host::{Host, HostSpec, HostStatus},
+    policy::{TrafficPolicy, TrafficPolicySpec},
     replica_set::{WorkloadReplicaSet, WorkloadReplicaSetSpec, WorkloadReplicaSetStatus},
     route::{GrpcRoute, HttpRoute, ReferenceGrant},
+    size::ByteSize,
     workload::{Workload, WorkloadSpec, WorkloadStatus},
 };
 

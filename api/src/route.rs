@@ -2,6 +2,7 @@
 //! `template.spec.http.routes[]` uses, `GRPCRoute` and `ReferenceGrant`. The schema's own names, defaults and limits are kept.
 
 mod backend;
+mod extension;
 mod filter;
 mod grant;
 mod grpc;
@@ -12,6 +13,7 @@ mod session;
 
 pub use self::{
     backend::{BackendObjectReference, HttpBackendRef},
+    extension::ExtensionRef,
     filter::{
         CorsMethod, Fraction, HttpCorsFilter, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestMirror,
         HttpRequestRedirect, HttpRouteFilter, HttpUrlRewrite,

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::route::{HttpRouteFilter, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts, SessionPersistence};
+use crate::{
+    policy::{Compression, ConcurrencyLimit, OutlierDetection, RateLimit, SizeLimits},
+    route::{HttpRouteFilter, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts, SessionPersistence},
+};
 
 /// All that one host should run and route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -235,6 +238,32 @@ pub struct RouteRule {
     pub retry: Option<HttpRouteRetry>,
     /// What keeps a client with the backend that it was given first.
     pub session_persistence: Option<SessionPersistence>,
+    /// What its traffic policies say. Boxed: most rules have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Box<RulePolicy>>,
+}
+
+/// What traffic policies say of one rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RulePolicy {
+    /// The rule's name among all rules, such as `HTTPRoute default/shop #0`: what is counted of it outlives tables by it.
+    pub rule: String,
+    /// How many requests a client may send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// How many requests a client may have at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<ConcurrencyLimit>,
+    /// How large requests and responses may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<SizeLimits>,
+    /// When a backend that fails is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlier_detection: Option<OutlierDetection>,
+    /// Which responses are compressed, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
 }
 
 /// A weighted backend: the ready shares of one deployment on this host.

@@ -31,7 +31,7 @@ fn every_field_is_known() {
         said(&parsed),
         [format!("everything.yaml:{count}:1: note: apps/v1 Deployment is not read, it was skipped")]
     );
-    assert_eq!(parsed.manifests.len(), 6);
+    assert_eq!(parsed.manifests.len(), 7);
     let Object::WorkloadDeployment(it) = &parsed.manifests[0].object else { panic!() };
     // What was read says the same when it is written again: no field was lost on the way.
     let written = serde_json::to_value(it).unwrap();
@@ -237,7 +237,7 @@ fn mistakes_are_named() {
         (
             "fraction: {numerator: 1, denominator: 50}",
             "percent: 101",
-            "requestMirror.percent: more than all requests, write at most 100",
+            "requestMirror.percent: 101 is too large, write 100 or less",
         ),
         (
             "hostnames: [shop.example.com]",
@@ -280,6 +280,42 @@ fn mistakes_are_named() {
             "runtime.wasmcloud.dev/v1\nkind: Workload\n",
             "apiVersion: Workload has apiVersion `runtime.wasmcloud.dev/v1`, but only `runtime.wasmcloud.dev/v1alpha1` is read, write `apiVersion: runtime.wasmcloud.dev/v1alpha1`",
         ),
+        ("per: 1m", "per: 1ms", "spec.rateLimit.per: 1ms is no time for a rate, write a time from 1s to 24h"),
+        ("header: x-api-key", "header: x api key", "spec.rateLimit.by.header: \"x api key\" is no name of a header"),
+        ("{type: Header, header: x-api-key}", "{type: Header}", "by.header: type is `Header` but `header` is missing"),
+        (
+            "by: {type: Client}",
+            "by: {type: All, header: a}",
+            "spec.concurrency.by.header: `header` is for `type: Header`",
+        ),
+        ("rateLimit: {", "ratelimit: {", "spec.ratelimit: unknown field, did you mean rateLimit?"),
+        (
+            "requestBody: 1Mi",
+            "requestBody: 1MB",
+            "spec.limits.requestBody: `1MB` is no size, write a whole number of bytes",
+        ),
+        ("requestBody: 1Mi", "requestBody: 1.5", "spec.limits.requestBody: `1.5` is no size"),
+        ("requestBody: 1Mi", "requestBody: [1]", "spec.limits.requestBody: expected a number or a text, found a list"),
+        (
+            "interval: 20s",
+            "interval: 0s",
+            "spec.outlierDetection.interval: 0s is too short or too long, write a time from 1s",
+        ),
+        ("baseEjectionTime: 1m", "baseEjectionTime: 2h", "spec.outlierDetection.baseEjectionTime: 2h is too short or"),
+        (
+            "maxEjectionPercent: 30",
+            "maxEjectionPercent: 101",
+            "maxEjectionPercent: 101 is too large, write 100 or less",
+        ),
+        ("consecutiveErrors: 3", "consecutiveErrors: 0", "consecutiveErrors: 0 is too small, write 1 or more"),
+        ("[br, gzip]", "[br, lzma]", "spec.compression.algorithms[1]: `lzma` is not allowed, write one of br, gzip"),
+        ("[br, gzip]", "[br, br]", "spec.compression.algorithms[1]: it is there twice, remove one of them"),
+        ("minSize: 2Ki", "minSize: 2K", "spec.compression.minSize: `2K` is no size"),
+        (
+            "[text/html,",
+            "['*/*',",
+            "spec.compression.contentTypes[0]: `*/*` is no type of content, write it without parameters",
+        ),
         ("kind: ConfigMap\n", "", "`kind` is missing, every object begins with `apiVersion:` and `kind:`, both texts"),
     ];
     for (good, bad, want) in cases {
@@ -311,7 +347,7 @@ fn places_are_true() {
 #[test]
 fn an_object_with_an_error_is_left_out_and_the_others_stay() {
     let parsed = parse("f", &EVERYTHING.replace("poolSize: 4", "poolSize: many"));
-    assert_eq!(parsed.manifests.len(), 5);
+    assert_eq!(parsed.manifests.len(), 6);
     assert!(parsed.has_errors());
 }
 

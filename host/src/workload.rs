@@ -2,6 +2,7 @@
 
 mod graph;
 mod link;
+mod load;
 mod scratch;
 pub(crate) mod share;
 

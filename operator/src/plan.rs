@@ -40,6 +40,7 @@ pub mod names;
 mod objects;
 mod options;
 pub mod placement;
+mod policy;
 mod ports;
 mod pull_secret;
 mod resolve;
@@ -115,13 +116,16 @@ pub fn plan(objects: &Objects, options: &Options<'_>) -> Plan {
         shared_http_routes: options.shared_http_routes,
     });
     let (mut dirty, mut affected) = (BTreeSet::new(), Affected::default());
+    for (name, it) in &objects.policies {
+        dirty.extend(tables.put_policy(name, Some(it.clone()), &mut affected));
+    }
     for unit in unit::all(objects, &mut findings) {
         let resolved = workload::resolve(&unit, objects, &mut findings);
         match resolved.share {
             Some(share) => plan.snapshot.shares.push(share),
             None => drop(plan.kept_out.insert(unit.deployment())),
         }
-        let routing = Routing::new(&unit, &resolved.http, &mut findings);
+        let routing = Routing::new(&unit, &resolved.http, objects, &mut findings);
         dirty.extend(tables.put_deployment(&unit.name(), Some(&Arc::new(routing)), &mut affected));
     }
     for (name, it) in &objects.services {

@@ -9,6 +9,7 @@ mod plan {
     mod grants;
     mod grpc;
     mod placement;
+    mod policies;
     mod ports;
     mod properties;
     mod rollouts;

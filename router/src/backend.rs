@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, pin::Pin};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 
 use crate::{Body, Error};
@@ -18,6 +18,18 @@ pub type BackendFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, 
 pub trait Backend: Send + Sync + 'static {
     /// `namespace/name` of what answers, for access records and metrics: one of a small, fixed set.
     fn name(&self) -> &str;
+
+    /// Its own name among all that answer under that name, such as `namespace/name@revision`: failures are counted by it.
+    /// `None`: it is nothing that can fail by itself.
+    fn id(&self) -> Option<&str> {
+        None
+    }
+
+    /// How loaded it is, as an ORCA load report in the header `endpoint-load-metrics` of its responses. Asked once for each response
+    /// of a listener that [reports loads](crate::ListenerConfig::load_reports), so it is computed beforehand.
+    fn load_report(&self) -> Option<HeaderValue> {
+        None
+    }
 
     /// Answers one request.
     fn call<'a>(&'a self, request: Request<Body>, context: CallContext) -> BackendFuture<'a>;

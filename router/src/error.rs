@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 /// Whose doing it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum Cause {
     HeadersTooLarge,
     /// The body is larger than the listener allows.
     BodyTooLarge,
+    /// The client has sent more requests than its rule takes.
+    RateLimited,
+    /// The client has as many requests under way as its rule takes at once.
+    ConcurrencyLimited,
     /// The body did not arrive in time.
     RequestTimeout,
     /// This listener does not serve that authority on this connection (RFC 9110 section 7.4).
@@ -42,6 +46,8 @@ pub enum Cause {
     GuestNoResponse,
     /// The component answered with an error code of its own.
     GuestError,
+    /// The component's response is larger than its rule allows.
+    ResponseTooLarge,
     /// The component could not be instantiated.
     GuestStart,
     /// The workload is known but has no ready instance.
@@ -97,11 +103,13 @@ pub enum GrpcCode {
 
 impl Cause {
     /// Every cause, for tests and for the list of metric labels.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::NoRoute,
         Self::HeadersTooLarge,
         Self::BodyTooLarge,
+        Self::RateLimited,
+        Self::ConcurrencyLimited,
         Self::RequestTimeout,
         Self::WrongAuthority,
         Self::NotImplemented,
@@ -110,6 +118,7 @@ impl Cause {
         Self::GuestMemory,
         Self::GuestNoResponse,
         Self::GuestError,
+        Self::ResponseTooLarge,
         Self::GuestStart,
         Self::NotReady,
         Self::QueueFull,
@@ -131,6 +140,10 @@ impl Cause {
                 (431, "headers-too-large", "http_request_error", "The headers are too large", Downstream)
             }
             Self::BodyTooLarge => (413, "body-too-large", "http_request_error", "The body is too large", Downstream),
+            Self::ConcurrencyLimited => {
+                (429, "concurrency-limited", "http_request_denied", "Too many requests at once", Downstream)
+            }
+            Self::RateLimited => (429, "rate-limited", "http_request_denied", "Too many requests", Downstream),
             Self::RequestTimeout => {
                 (408, "request-timeout", "http_request_error", "The request took too long to arrive", Downstream)
             }
@@ -154,6 +167,9 @@ impl Cause {
             }
             Self::GuestError => {
                 (502, "guest-error", "http_protocol_error", "The component answered with an error", Guest)
+            }
+            Self::ResponseTooLarge => {
+                (502, "response-too-large", "http_response_body_size", "The response is too large", Guest)
             }
             Self::GuestStart => {
                 (502, "guest-start", "destination_unavailable", "The component could not be started", Guest)
@@ -190,13 +206,16 @@ impl Cause {
             | Self::HostFull
             | Self::Draining => GrpcCode::Unavailable,
             Self::NoRoute | Self::NotImplemented => GrpcCode::Unimplemented,
-            Self::HeadersTooLarge | Self::BodyTooLarge => GrpcCode::ResourceExhausted,
+            Self::HeadersTooLarge | Self::BodyTooLarge | Self::RateLimited | Self::ConcurrencyLimited => {
+                GrpcCode::ResourceExhausted
+            }
             Self::RequestTimeout | Self::Deadline => GrpcCode::DeadlineExceeded,
             Self::Malformed
             | Self::GuestTrap
             | Self::GuestMemory
             | Self::GuestNoResponse
             | Self::GuestError
+            | Self::ResponseTooLarge
             | Self::Internal => GrpcCode::Internal,
         }
     }
@@ -220,18 +239,27 @@ pub struct Error {
     pub detail: String,
     /// When to try again, for `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// What else the response says.
+    pub(crate) headers: Option<Box<HeaderMap>>,
 }
 
 impl Error {
     /// An error with its sentence.
     pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
-        Self { cause, detail: detail.into(), retry_after: None }
+        Self { cause, detail: detail.into(), retry_after: None, headers: None }
     }
 
     /// The same with a hint for `Retry-After`.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// The same with more headers in its response.
+    #[must_use]
+    pub(crate) fn with(mut self, add: impl FnOnce(&mut HeaderMap)) -> Self {
+        add(self.headers.get_or_insert_default());
         self
     }
 }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod filter;
 pub mod listen;
 pub mod observe;
+pub mod policy;
 pub mod route;
 pub mod serve;
 pub mod swap;

@@ -89,12 +89,17 @@ pub(crate) fn filter(schema: &mut Schema) {
         &[
             Rule(
                 "",
-                "(self.type != 'RequestHeaderModifier' || has(self.requestHeaderModifier)) && (self.type != 'ResponseHeaderModifier' || has(self.responseHeaderModifier)) && (self.type != 'RequestRedirect' || has(self.requestRedirect)) && (self.type != 'URLRewrite' || has(self.urlRewrite)) && (self.type != 'CORS' || has(self.cors)) && (self.type != 'RequestMirror' || has(self.requestMirror))",
+                "(self.type != 'RequestHeaderModifier' || has(self.requestHeaderModifier)) && (self.type != 'ResponseHeaderModifier' || has(self.responseHeaderModifier)) && (self.type != 'RequestRedirect' || has(self.requestRedirect)) && (self.type != 'URLRewrite' || has(self.urlRewrite)) && (self.type != 'CORS' || has(self.cors)) && (self.type != 'RequestMirror' || has(self.requestMirror)) && (self.type != 'ExtensionRef' || has(self.extensionRef))",
                 "the field that belongs to the filter's type is missing: add it (`type: URLRewrite` wants `urlRewrite:`), it says what the filter does",
             ),
             Rule(
+                ".extensionRef",
+                "!has(self.extensionRef) || (self.extensionRef.group == 'penstock.dev' && self.extensionRef.kind == 'TrafficPolicy')",
+                "nothing answers for such a filter: write `group: penstock.dev` and `kind: TrafficPolicy`",
+            ),
+            Rule(
                 ".type",
-                "!(self.type in ['ExternalAuth', 'ExtensionRef'])",
+                "!(self.type in ['ExternalAuth'])",
                 "filters of this type are not supported yet: requests of the rule would be answered with 500, so remove it",
             ),
         ],

@@ -7,7 +7,7 @@ use super::{
     node::{Entry, Node, Value},
     path::Path,
 };
-use crate::duration::GatewayDuration;
+use crate::{duration::GatewayDuration, size::ByteSize};
 
 /// Every deviation. What is null counts as left out, as it does for Kubernetes.
 pub(super) fn check(schema: &Schema, node: &Node) -> Vec<Problem> {
@@ -21,8 +21,11 @@ fn visit(schema: &Schema, node: &Node, path: &Path<'_>, problems: &mut Vec<Probl
         return;
     }
     if schema["x-kubernetes-int-or-string"] == true {
-        if !matches!(node.value, Value::Number(_) | Value::Text(_)) {
-            problems.push(mismatch(path, "a number or a text", &node.value));
+        match &node.value {
+            Value::Number(it) if schema["pattern"] == ByteSize::PATTERN => size(&it.to_string(), path, problems),
+            Value::Text(it) if schema["pattern"] == ByteSize::PATTERN => size(it, path, problems),
+            Value::Number(_) | Value::Text(_) => {}
+            other => problems.push(mismatch(path, "a number or a text", other)),
         }
         return;
     }
@@ -140,6 +143,13 @@ fn text(schema: &Schema, text: &str, path: &Path<'_>, problems: &mut Vec<Problem
         && let Err(error) = text.parse::<GatewayDuration>()
     {
         problems.push(Problem::error(path, format!("`{text}` is no duration"), error.advice()));
+    }
+}
+
+fn size(text: &str, path: &Path<'_>, problems: &mut Vec<Problem>) {
+    if text.parse::<ByteSize>().is_err() {
+        let advice = "write a whole number of bytes, alone or with k, M, G, Ki, Mi or Gi, such as 64Ki or 10M";
+        problems.push(Problem::error(path, format!("`{text}` is no size"), advice));
     }
 }
 

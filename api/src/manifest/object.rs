@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     deployment::WorkloadDeployment,
+    policy::TrafficPolicy,
     route::{GrpcRoute, HttpRoute, ReferenceGrant},
     workload::Workload,
 };
@@ -32,6 +33,7 @@ pub enum Object {
     ConfigMap(Box<ConfigMap>),
     Secret(Box<Secret>),
     HttpRoute(Box<HttpRoute>),
+    TrafficPolicy(Box<TrafficPolicy>),
     GrpcRoute(Box<GrpcRoute>),
     ReferenceGrant(Box<ReferenceGrant>),
 }
@@ -47,6 +49,7 @@ impl Object {
             Self::ConfigMap(_) => Kind::ConfigMap.name(),
             Self::Secret(_) => Kind::Secret.name(),
             Self::HttpRoute(_) => Kind::HttpRoute.name(),
+            Self::TrafficPolicy(_) => Kind::TrafficPolicy.name(),
             Self::GrpcRoute(_) => Kind::GrpcRoute.name(),
             Self::ReferenceGrant(_) => Kind::ReferenceGrant.name(),
         }
@@ -62,6 +65,7 @@ impl Object {
             Self::ConfigMap(it) => &it.metadata,
             Self::Secret(it) => &it.metadata,
             Self::HttpRoute(it) => &it.metadata,
+            Self::TrafficPolicy(it) => &it.metadata,
             Self::GrpcRoute(it) => &it.metadata,
             Self::ReferenceGrant(it) => &it.metadata,
         }
@@ -140,10 +144,11 @@ pub(super) enum Kind {
     HttpRoute,
     GrpcRoute,
     ReferenceGrant,
+    TrafficPolicy,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::WorkloadDeployment,
         Self::Workload,
         Self::Service,
@@ -152,6 +157,7 @@ impl Kind {
         Self::HttpRoute,
         Self::GrpcRoute,
         Self::ReferenceGrant,
+        Self::TrafficPolicy,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -162,6 +168,7 @@ impl Kind {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
             Self::HttpRoute => "HTTPRoute",
+            Self::TrafficPolicy => "TrafficPolicy",
             Self::GrpcRoute => "GRPCRoute",
             Self::ReferenceGrant => "ReferenceGrant",
         }
@@ -173,6 +180,7 @@ impl Kind {
             Self::WorkloadDeployment | Self::Workload => &["runtime.wasmcloud.dev/v1alpha1"],
             Self::Service | Self::ConfigMap | Self::Secret => &["v1"],
             Self::HttpRoute | Self::GrpcRoute => &["gateway.networking.k8s.io/v1"],
+            Self::TrafficPolicy => &["penstock.dev/v1alpha1"],
             Self::ReferenceGrant => &["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
         }
     }
@@ -202,6 +210,7 @@ impl Kind {
             Self::ConfigMap => Object::ConfigMap(typed(json)?),
             Self::Secret => Object::Secret(typed(json)?),
             Self::HttpRoute => Object::HttpRoute(typed(json)?),
+            Self::TrafficPolicy => Object::TrafficPolicy(typed(json)?),
             Self::GrpcRoute => Object::GrpcRoute(typed(json)?),
             Self::ReferenceGrant => Object::ReferenceGrant(typed(json)?),
         })

@@ -5,6 +5,7 @@ mod grpc;
 mod http;
 mod interface;
 mod metadata;
+mod policy;
 mod workload;
 
 use super::{diagnostic::Problem, object::Object};
@@ -28,6 +29,7 @@ pub(super) fn check(object: &Object) -> Vec<Problem> {
         Object::Workload(it) => workload::check(&it.spec, "spec", &mut problems),
         Object::HttpRoute(it) => http::check_route(&it.spec, &mut problems),
         Object::GrpcRoute(it) => grpc::check_route(&it.spec, &mut problems),
+        Object::TrafficPolicy(it) => policy::check(&it.spec, &mut problems),
         Object::Service(_) | Object::ConfigMap(_) | Object::Secret(_) | Object::ReferenceGrant(_) => {}
     }
     problems

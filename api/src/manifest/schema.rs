@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::object::Kind;
 use crate::{
     deployment::WorkloadDeployment,
+    policy::TrafficPolicy,
     route::{GrpcRoute, HttpRoute, ReferenceGrant},
     workload::Workload,
 };
@@ -28,6 +29,7 @@ static SCHEMAS: LazyLock<BTreeMap<Kind, Value>> = LazyLock::new(|| {
                 Kind::ConfigMap => generate::<ConfigMap>(),
                 Kind::Secret => generate::<Secret>(),
                 Kind::HttpRoute => generate::<HttpRoute>(),
+                Kind::TrafficPolicy => generate::<TrafficPolicy>(),
                 Kind::GrpcRoute => generate::<GrpcRoute>(),
                 Kind::ReferenceGrant => generate::<ReferenceGrant>(),
             };

@@ -6,6 +6,8 @@ mod mirror;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ExtensionRef;
+
 pub use self::{
     cors::{CorsMethod, HttpCorsFilter},
     mirror::{Fraction, HttpRequestMirror},
@@ -29,6 +31,8 @@ pub enum HttpRouteFilter {
     Cors(HttpCorsFilter),
     /// Sends copies of requests to another backend.
     RequestMirror(HttpRequestMirror),
+    /// What an object of Penstock's own kinds says.
+    ExtensionRef(ExtensionRef),
     /// A filter of Gateway API that Penstock does not have yet, by its `type`.
     Unsupported(String),
 }
@@ -44,6 +48,7 @@ impl HttpRouteFilter {
             Self::UrlRewrite(_) => "URLRewrite",
             Self::Cors(_) => "CORS",
             Self::RequestMirror(_) => "RequestMirror",
+            Self::ExtensionRef(_) => "ExtensionRef",
             Self::Unsupported(name) => name,
         }
     }
@@ -159,10 +164,9 @@ struct FilterUnion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::free_object")]
     external_auth: Option<serde_json::Value>,
-    /// Not supported yet.
+    /// For `ExtensionRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::free_object")]
-    extension_ref: Option<serde_json::Value>,
+    extension_ref: Option<ExtensionRef>,
 }
 
 impl FilterUnion {
@@ -208,6 +212,7 @@ impl TryFrom<FilterUnion> for HttpRouteFilter {
             "URLRewrite" => Self::UrlRewrite(union.url_rewrite.ok_or_else(|| missing("urlRewrite"))?),
             "CORS" => Self::Cors(union.cors.ok_or_else(|| missing("cors"))?),
             "RequestMirror" => Self::RequestMirror(union.request_mirror.ok_or_else(|| missing("requestMirror"))?),
+            "ExtensionRef" => Self::ExtensionRef(union.extension_ref.ok_or_else(|| missing("extensionRef"))?),
             _ => Self::Unsupported(name),
         })
     }
@@ -223,6 +228,7 @@ impl From<HttpRouteFilter> for FilterUnion {
             HttpRouteFilter::UrlRewrite(it) => Self { url_rewrite: Some(it), ..union },
             HttpRouteFilter::Cors(it) => Self { cors: Some(it), ..union },
             HttpRouteFilter::RequestMirror(it) => Self { request_mirror: Some(it), ..union },
+            HttpRouteFilter::ExtensionRef(it) => Self { extension_ref: Some(it), ..union },
             HttpRouteFilter::Unsupported(_) => union,
         }
     }

@@ -19,7 +19,7 @@ use self::{
     requests::{BOUNDS, CLASSES},
     text::Page,
 };
-use super::{Host, HostStatus, ShareState, ShareStatus};
+use super::{Host, HostStatus, ShareState, ShareStatus, tables};
 
 /// A family of numbers, one for each share: name, help, and the number.
 type OfShare = (&'static str, &'static str, fn(&ShareStatus) -> f64);
@@ -78,6 +78,7 @@ pub(super) fn page(host: &Host) -> String {
     shares(&mut page, &status);
     listeners(&mut page, &status);
     tls(&mut page, &status);
+    outliers(&mut page);
     if let Some(metrics) = host.metrics.get() {
         metrics.forget(&status, &host.desired.borrow());
         control(&mut page, metrics);
@@ -148,6 +149,25 @@ fn tls(page: &mut Page, status: &HostStatus) {
             let labels = [("listener", listener), ("cause", cause.as_str())];
             page.sample("penstock_tls_handshake_failures_total", &labels, number(*count));
         }
+    }
+}
+
+fn outliers(page: &mut Page) {
+    let healths = tables::healths();
+    let each = || {
+        healths.iter().map(|it| {
+            let (workload, revision) = it.backend.split_once('@').unwrap_or((&it.backend, ""));
+            (it, [("rule", it.rule.as_str()), ("workload", workload), ("revision", revision)])
+        })
+    };
+    let help = "How often a rule has left out a backend that failed.";
+    page.family("penstock_outlier_ejections_total", "counter", help);
+    for (health, labels) in each() {
+        page.sample("penstock_outlier_ejections_total", &labels, number(health.ejections));
+    }
+    page.family("penstock_outlier_ejected", "gauge", "1 while a rule leaves out a backend that failed.");
+    for (health, labels) in each() {
+        page.sample("penstock_outlier_ejected", &labels, f64::from(u8::from(health.ejected)));
     }
 }
 

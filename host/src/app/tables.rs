@@ -1,5 +1,9 @@
 //! From a snapshot's routes and the shares that are ready to a route table.
 
+mod policy;
+
+pub(super) use self::policy::healths;
+
 use std::{num::NonZeroU16, ops::Range, sync::Arc, time::Duration};
 
 use http::{HeaderName, Request, StatusCode};
@@ -122,7 +126,8 @@ fn action(
     let retry = rule.retry.as_ref().map(|it| retry(it, id)).transpose()?.map(Box::new);
     let sessions = rule.session_persistence.as_ref().map(|it| Sessions::new(&session(it), id, &backends));
     let sessions = sessions.transpose().map_err(say)?.map(Box::new);
-    Ok(Action { filters: rule_filters.boxed(), backends, timeouts, retry, sessions, mirrors })
+    let policy = rule.policy.as_ref().map(|it| policy::of(it, &backends)).transpose()?.map(Box::new);
+    Ok(Action { filters: rule_filters.boxed(), backends, timeouts, retry, sessions, mirrors, policy })
 }
 
 /// The shares here that get copies; without any, copies are counted as not ready.
@@ -231,6 +236,8 @@ fn filters(specs: &[HttpRouteFilter]) -> Result<Filters, String> {
             HttpRouteFilter::Cors(it) => filters.cors = Some(Cors::new(&cors(it)).map_err(say)?),
             // In the snapshot they are not filters any more.
             HttpRouteFilter::RequestMirror(_) => {}
+            // What it leads to is the rule's policy.
+            HttpRouteFilter::ExtensionRef(_) => {}
             HttpRouteFilter::Unsupported(name) => return Err(format!("the filter {name} is not supported")),
         }
     }

@@ -22,6 +22,10 @@ pub(crate) struct Fronts {
     /// What becomes of W3C trace context (traceparent, tracestate).
     #[arg(long, env = "PENSTOCK_TRACE_CONTEXT", value_enum, default_value = "begin")]
     trace_context: TraceContextArg,
+    /// Responses tell how loaded the share is that answered, as ORCA load reports (endpoint-load-metrics), for gateways that
+    /// balance by it. Clients see them too, unless the gateway takes them off.
+    #[arg(long, env = "PENSTOCK_LOAD_REPORTS")]
+    load_reports: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -60,6 +64,7 @@ impl Fronts {
             ForwardingArg::XForwarded => Forwarding::XForwarded,
             ForwardingArg::Forwarded => Forwarding::Forwarded,
         };
+        listener.load_reports = self.load_reports;
         listener.trace_context = match self.trace_context {
             TraceContextArg::Off => TraceContext::Off,
             TraceContextArg::Continue => TraceContext::Continue,

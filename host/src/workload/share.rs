@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use penstock_api::snapshot::{self, Capacity};
 use penstock_router::{
     Backend, BackendFuture, Body, CallContext, Error,
@@ -19,6 +20,7 @@ use wasmtime_wasi_http::{p2, p3};
 use super::{
     graph::{self, LinkError, Node},
     link,
+    load::Load,
     scratch::{Scratch, ScratchSpace},
 };
 use crate::{
@@ -113,12 +115,23 @@ pub(crate) struct ShareStats {
 
 struct Handler {
     name: Arc<str>,
+    /// The share's id: two revisions of one deployment are two backends.
+    id: Arc<str>,
     pool: Arc<Pool>,
+    load: Arc<Load>,
 }
 
 impl Backend for Handler {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn id(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+
+    fn load_report(&self) -> Option<HeaderValue> {
+        Some(self.load.report())
     }
 
     fn call<'a>(&'a self, request: http::Request<Body>, context: CallContext) -> BackendFuture<'a> {
@@ -132,8 +145,8 @@ impl Share {
         let components = fetch(spec, services).await?;
         let volumes = Scratch::new(spec, &services.scratch)?;
         let templates = Templates { spec, services, components: &components, volumes: &volumes }.build()?;
-        let name: Arc<str> = spec.deployment.as_str().into();
-        let (mut handlers, mut pools) = (BTreeMap::new(), Vec::new());
+        let (name, id): (Arc<str>, Arc<str>) = (spec.deployment.as_str().into(), spec.id.as_str().into());
+        let (mut answering, mut pools) = (Vec::new(), Vec::new());
         for (component, template) in spec.components.iter().zip(templates) {
             let Some(template) = template else { continue };
             let per_replica = component.pool_size.unwrap_or(0);
@@ -141,9 +154,12 @@ impl Share {
             let pool = Pool::new(template, keep, component.max_invocations, component.max_concurrency);
             pool.warm().await.map_err(|error| StartError::Instance(error.detail))?;
             pools.push((pool.clone(), per_replica));
-            handlers.insert(component.name.clone(), Arc::new(Handler { name: name.clone(), pool }));
+            answering.push((component.name.clone(), pool));
         }
         let admission = Admission::new(limits(spec.capacity, spec.replicas));
+        let load = Load::new(admission.clone(), pools.iter().map(|(pool, _)| pool.clone()).collect());
+        let handler = |pool| Arc::new(Handler { name: name.clone(), id: id.clone(), pool, load: load.clone() });
+        let handlers = answering.into_iter().map(|(component, pool)| (component, handler(pool))).collect();
         let request_timeout = Duration::from_millis(spec.request_timeout_ms);
         Ok(Self { handlers, admission, request_timeout, pools, _components: components, _volumes: volumes })
     }

@@ -132,6 +132,10 @@ impl Lead {
         for (name, grant) in grants {
             this.grant_changed(&name, Some(&grant));
         }
+        for (name, policy) in cx.stores.policies.iter() {
+            // No route is there yet that it could affect.
+            drop(this.tables.set_policy(name, Some(policy.clone())));
+        }
         let routes: Vec<_> = cx.stores.routes().collect();
         for (key, route) in routes {
             this.route_changed(cx, &key, None, Some(&route));
@@ -218,6 +222,11 @@ impl Lead {
                 self.route_changed(cx, &RouteKind::Grpc.of(name), old.as_ref(), new.as_ref());
             }
             News::Grant(it) => self.grant_changed(&it.name, it.new.as_ref()),
+            News::Policy(it) => {
+                let affected = self.tables.set_policy(&it.name, it.new);
+                self.affect(affected);
+                self.source_changed(cx, &Source::Policy(it.name));
+            }
         }
     }
 

@@ -9,7 +9,9 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Node, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use penstock_api::{GrpcRoute, Host, HttpRoute, ReferenceGrant, Workload, WorkloadDeployment, WorkloadReplicaSet};
+use penstock_api::{
+    GrpcRoute, Host, HttpRoute, ReferenceGrant, TrafficPolicy, Workload, WorkloadDeployment, WorkloadReplicaSet,
+};
 
 use super::{
     objects::controller_of,
@@ -38,6 +40,7 @@ pub(crate) struct Stores {
     pub(crate) http_routes: Store<HttpRoute>,
     pub(crate) grpc_routes: Store<GrpcRoute>,
     pub(crate) grants: Store<ReferenceGrant>,
+    pub(crate) policies: Store<TrafficPolicy>,
     /// Names of ReplicaSets by the deployment that owns them.
     sets: HashMap<Name, BTreeSet<Name>>,
 }
@@ -58,6 +61,7 @@ pub(crate) enum News {
     HttpRoute(Changed<HttpRoute>),
     GrpcRoute(Changed<GrpcRoute>),
     Grant(Changed<ReferenceGrant>),
+    Policy(Changed<TrafficPolicy>),
 }
 
 impl Stores {
@@ -77,6 +81,7 @@ impl Stores {
             http_routes: Store::new(watched),
             grpc_routes: Store::new(watched),
             grants: Store::new(watched),
+            policies: Store::new(watched),
             sets: HashMap::new(),
         }
     }
@@ -96,6 +101,7 @@ impl Stores {
             && self.http_routes.is_synced()
             && self.grpc_routes.is_synced()
             && self.grants.is_synced()
+            && self.policies.is_synced()
     }
 
     /// Takes in what a watch says.
@@ -118,6 +124,7 @@ impl Stores {
             Change::HttpRoute(scope, event) => news(self.http_routes.watched(&scope, event), News::HttpRoute),
             Change::GrpcRoute(scope, event) => news(self.grpc_routes.watched(&scope, event), News::GrpcRoute),
             Change::Grant(scope, event) => news(self.grants.watched(&scope, event), News::Grant),
+            Change::Policy(scope, event) => news(self.policies.watched(&scope, event), News::Policy),
         }
     }
 
@@ -204,6 +211,7 @@ impl Stores {
         count("HTTPRoute", self.http_routes.len());
         count("GRPCRoute", self.grpc_routes.len());
         count("ReferenceGrant", self.grants.len());
+        count("TrafficPolicy", self.policies.len());
         count("EndpointSlice", self.slices.len());
         count("ConfigMap", self.config_maps.len());
         count("Secret", self.secrets.len());
@@ -223,5 +231,9 @@ impl Values for Stores {
 
     fn secret(&self, name: &Name) -> Option<Arc<Secret>> {
         self.secrets.get(name).cloned()
+    }
+
+    fn policy(&self, name: &Name) -> Option<Arc<TrafficPolicy>> {
+        self.policies.get(name).cloned()
     }
 }

@@ -8,7 +8,9 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
-use penstock_api::{Workload, WorkloadDeployment, WorkloadReplicaSet, conditions, labels, snapshot::Share};
+use penstock_api::{
+    TrafficPolicy, Workload, WorkloadDeployment, WorkloadReplicaSet, conditions, labels, snapshot::Share,
+};
 
 use super::{
     events_of,
@@ -836,5 +838,9 @@ impl Values for Lenient<'_> {
 
     fn secret(&self, name: &Name) -> Option<Arc<Secret>> {
         self.0.secret(name).or_else(|| Some(Arc::default()))
+    }
+
+    fn policy(&self, name: &Name) -> Option<Arc<TrafficPolicy>> {
+        self.0.policy(name)
     }
 }

@@ -19,7 +19,7 @@ use kube::{
     },
 };
 use penstock_api::{
-    GrpcRoute, Host, HttpRoute, ReferenceGrant, Workload, WorkloadDeployment, WorkloadReplicaSet, labels,
+    GrpcRoute, Host, HttpRoute, ReferenceGrant, TrafficPolicy, Workload, WorkloadDeployment, WorkloadReplicaSet, labels,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::de::DeserializeOwned;
@@ -58,6 +58,7 @@ pub(crate) enum Change {
     HttpRoute(Scope, Event<HttpRoute>),
     GrpcRoute(Scope, Event<GrpcRoute>),
     Grant(Scope, Event<ReferenceGrant>),
+    Policy(Scope, Event<TrafficPolicy>),
 }
 
 /// Where is watched.
@@ -107,6 +108,8 @@ pub(crate) fn all(client: &Client, scopes: &Scopes, metrics: &Metrics) -> (mpsc:
     watches.optional(&scopes.watched, Change::HttpRoute);
     watches.optional(&scopes.watched, Change::GrpcRoute);
     watches.optional(&scopes.watched, Change::Grant);
+    // Its definition is Penstock's own, and may be applied after an operator that knows it has come.
+    watches.optional(&scopes.watched, Change::Policy);
     let own = scopes.own();
     watches.namespaced(&own, config.clone(), Change::Host, |_: &mut Host| {});
     let pods = format!("{}={}", labels::HOST_NAME, labels::HOST_POD_NAME);

@@ -62,7 +62,7 @@ fn trouble(it: &HttpRouteMatch) -> Option<(String, String)> {
 }
 
 /// The filters, or none if one of them cannot be as it is written: leaving it out could do harm, so such a rule answers with
-/// 500 (Gateway API, `HTTPRouteFilter`). Mirrors are not among them: see [`mirrors`].
+/// 500 (Gateway API, `HTTPRouteFilter`). Mirrors and policies are not among them: see [`mirrors`] and [`super::policy`].
 pub(super) fn filters(
     given: &[HttpRouteFilter],
     object: &ObjectKey,
@@ -82,7 +82,10 @@ pub(super) fn filters(
             fine = false;
         }
     }
-    fine.then(|| given.iter().filter(|it| !matches!(it, HttpRouteFilter::RequestMirror(_))).cloned().collect())
+    // What these lead to is said elsewhere.
+    let own =
+        |it: &&HttpRouteFilter| !matches!(it, HttpRouteFilter::RequestMirror(_) | HttpRouteFilter::ExtensionRef(_));
+    fine.then(|| given.iter().filter(own).cloned().collect())
 }
 
 /// Where copies go, by whom `resolve` finds for a reference at a path. A mirror that is not valid is left out, and the rule

@@ -13,7 +13,9 @@ use penstock_api::{
 use super::{
     Finding, Findings, Name, ServicePort,
     any_route::{AnyRoute, RouteKind, is_service},
-    convert, unit,
+    convert,
+    policy::{self, Policies, RuleId},
+    unit,
 };
 
 /// A route, ready to be put into a listener.
@@ -32,6 +34,8 @@ pub(super) struct Attached {
     /// Others that it names: mirrors, and backends that would be among them if they existed and if their namespaces permitted
     /// it.
     pub(super) missing: BTreeSet<String>,
+    /// The policies that its rules name, whether they exist or not.
+    pub(super) policies: BTreeSet<Name>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -60,6 +64,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) known: &'a dyn Fn(&str) -> bool,
     /// Whether the route may refer to a workload of that kind and name in another namespace.
     pub(super) permitted: &'a dyn Fn(&str, &Name) -> bool,
+    /// The policies that exist.
+    pub(super) policies: Policies<'a>,
 }
 
 /// A route with what it leads to.
@@ -82,7 +88,8 @@ pub(super) fn attach(name: &Name, route: &AnyRoute, around: Surroundings<'_>) ->
     let nothing = hostnames.is_empty() && !route.hostnames().is_empty();
     let mut rules = Vec::new();
     for (index, it) in given.iter().enumerate().filter(|_| !nothing) {
-        rules.extend(rule(it, &object, &format!("spec.rules[{index}]"), around, findings));
+        let id = RuleId { object: &object, index, name: it.name.as_deref() };
+        rules.extend(rule(it, &id, &format!("spec.rules[{index}]"), around, findings));
     }
     // A route without rules has the default one, which has no backend.
     if given.is_empty() && !nothing {
@@ -95,6 +102,8 @@ pub(super) fn attach(name: &Name, route: &AnyRoute, around: Surroundings<'_>) ->
     let ours = !named.is_empty();
     named.extend(mirrored(&given).map(|it| target(&it, &object).to_string()));
     let missing = named.difference(&deployments).cloned().collect();
+    let filters = given.iter().flat_map(|it| &it.filters);
+    let policies = policy::named(filters, &name.namespace).collect();
     let parents = parents(route, &object, findings);
     let kind = route.kind();
     let route = Route { name: name.to_string(), created: unit::created(route.metadata()), hostnames, rules };
@@ -103,7 +112,7 @@ pub(super) fn attach(name: &Name, route: &AnyRoute, around: Surroundings<'_>) ->
         // Said of the path that service and method were made into.
         findings.iter_mut().for_each(|it| it.path = it.path.replace("].path.value", "].method"));
     }
-    Attached { kind: Some(kind), object, ours, parents, route, deployments, missing, findings }
+    Attached { kind: Some(kind), object, ours, parents, route, deployments, missing, policies, findings }
 }
 
 /// The parents that are Services of the route's namespace.
@@ -126,13 +135,16 @@ fn parents(route: &AnyRoute, object: &ObjectKey, findings: &mut Findings) -> Vec
 
 fn rule(
     rule: &HttpRouteRule,
-    object: &ObjectKey,
+    id: &RuleId<'_>,
     at: &str,
     around: Surroundings<'_>,
     findings: &mut Findings,
 ) -> Option<RouteRule> {
+    let object = id.object;
     let matches = convert::matches(&rule.matches, object, at, findings)?;
-    let (filters, backends) = match convert::filters(&rule.filters, object, at, findings) {
+    let policy = policy::of_rule(id, &rule.filters, at, around.policies, findings);
+    let filters = convert::filters(&rule.filters, object, at, findings).filter(|_| policy.is_ok());
+    let (filters, backends) = match filters {
         Some(filters) => {
             let backend = |(index, it)| backend(it, object, &format!("{at}.backendRefs[{index}]"), around, findings);
             (filters, rule.backend_refs.iter().enumerate().map(backend).collect())
@@ -142,7 +154,8 @@ fn rule(
     let mirrors = mirrors(&rule.filters, object, at, around, findings);
     let session_persistence = convert::session(rule.session_persistence.as_ref(), object, at, findings);
     let (name, retry) = (rule.name.clone(), rule.retry.clone());
-    Some(RouteRule { name, matches, filters, mirrors, backends, timeouts: rule.timeouts, retry, session_persistence })
+    let (timeouts, policy) = (rule.timeouts, policy.unwrap_or_default());
+    Some(RouteRule { name, matches, filters, mirrors, backends, timeouts, retry, session_persistence, policy })
 }
 
 /// The workloads that rules want copies sent to.
@@ -202,7 +215,8 @@ fn backend(
     around: Surroundings<'_>,
     findings: &mut Findings,
 ) -> RouteBackend {
-    let filters = convert::filters(&backend.filters, object, at, findings);
+    let filters = convert::filters(&backend.filters, object, at, findings)
+        .filter(|_| policy::none_here(&backend.filters, object, at, findings));
     let mirrors = mirrors(&backend.filters, object, at, around, findings);
     let deployment = match (resolve(backend, object, around), &filters) {
         (Ok(name), Some(_)) => name,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
-use penstock_api::{ReferenceGrant, Workload, WorkloadDeployment, manifest::Object};
+use penstock_api::{ReferenceGrant, TrafficPolicy, Workload, WorkloadDeployment, manifest::Object};
 
 use super::{
     Values,
@@ -43,6 +43,7 @@ pub struct Objects {
     pub(super) secrets: BTreeMap<Name, Arc<Secret>>,
     pub(super) routes: BTreeMap<RouteKey, AnyRoute>,
     pub(super) grants: BTreeMap<Name, Arc<ReferenceGrant>>,
+    pub(super) policies: BTreeMap<Name, Arc<TrafficPolicy>>,
 }
 
 impl Objects {
@@ -59,6 +60,7 @@ impl Objects {
             Object::HttpRoute(it) => self.insert_route(RouteKind::Http, name, AnyRoute::Http(it.into())),
             Object::GrpcRoute(it) => self.insert_route(RouteKind::Grpc, name, AnyRoute::Grpc(it.into())),
             Object::ReferenceGrant(it) => self.grants.insert(name, it.into()).is_some(),
+            Object::TrafficPolicy(it) => self.policies.insert(name, it.into()).is_some(),
         }
     }
 
@@ -84,5 +86,9 @@ impl Values for Objects {
 
     fn secret(&self, name: &Name) -> Option<Arc<Secret>> {
         self.secrets.get(name).cloned()
+    }
+
+    fn policy(&self, name: &Name) -> Option<Arc<TrafficPolicy>> {
+        self.policies.get(name).cloned()
     }
 }

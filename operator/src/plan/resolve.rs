@@ -3,16 +3,22 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use penstock_api::{Workload, WorkloadDeployment, WorkloadReplicaSet, snapshot::Share, workload::WorkloadSpec};
+use penstock_api::{
+    TrafficPolicy, Workload, WorkloadDeployment, WorkloadReplicaSet, snapshot::Share, workload::WorkloadSpec,
+};
 
-use super::{Finding, Findings, Name, Routing, Unit, names, unit, workload};
+use super::{Finding, Findings, Name, Routing, Unit, names, policy, unit, workload};
 
-/// Where ConfigMaps and Secrets are looked up: [`super::Objects`], or a reflector's store.
+/// Where what a workload names is looked up: [`super::Objects`], or a reflector's store.
 pub trait Values {
     /// The ConfigMap, if there is one.
     fn config_map(&self, name: &Name) -> Option<Arc<ConfigMap>>;
     /// The Secret, if there is one.
     fn secret(&self, name: &Name) -> Option<Arc<Secret>>;
+    /// The traffic policy, if there is one. Where no routes are resolved, none is asked for.
+    fn policy(&self, _name: &Name) -> Option<Arc<TrafficPolicy>> {
+        None
+    }
 }
 
 /// An object whose change changes what a template comes to.
@@ -22,6 +28,8 @@ pub enum Source {
     ConfigMap(Name),
     /// A Secret.
     Secret(Name),
+    /// A traffic policy.
+    Policy(Name),
 }
 
 /// One deployment with every reference resolved. Cheap to clone; what is in it never changes.
@@ -34,7 +42,7 @@ pub struct Resolved {
     pub share: Option<Arc<Share>>,
     /// What it routes; also there when the share is not.
     pub routing: Arc<Routing>,
-    /// The ConfigMaps and Secrets that it refers to, whether they exist or not: when one of them changes, this has to be
+    /// The ConfigMaps, Secrets and traffic policies that it refers to, whether they exist or not: when one of them changes, this has to be
     /// asked again.
     pub sources: BTreeSet<Source>,
     /// What is to be said about it.
@@ -102,7 +110,7 @@ fn resolve(unit: &Unit<'_>, values: &dyn Values) -> Resolved {
     let share = resolved.share.map(|it| Arc::new(Share { replicas: 0, ..it }));
     let deployment = unit.name();
     let sources = sources(unit.spec, &deployment.namespace);
-    let routing = Arc::new(Routing::new(unit, &resolved.http, &mut findings));
+    let routing = Arc::new(Routing::new(unit, &resolved.http, values, &mut findings));
     Resolved { deployment, share, routing, sources, findings: findings.sorted() }
 }
 
@@ -122,5 +130,7 @@ fn sources(spec: &WorkloadSpec, namespace: &str) -> BTreeSet<Source> {
     found.extend(
         spec.components.iter().filter_map(|it| Some(Source::Secret(name(&it.image_pull_secret.as_ref()?.name)))),
     );
+    let rules = spec.http.iter().flat_map(|it| &it.routes);
+    found.extend(policy::named(rules.flat_map(|it| &it.filters), namespace).map(Source::Policy));
     found
 }

@@ -11,7 +11,11 @@ use penstock_api::{
     workload::HttpRule,
 };
 
-use super::{Findings, Name, Unit, convert, unit};
+use super::{
+    Findings, Name, Unit, Values, convert,
+    policy::{self, RuleId},
+    unit,
+};
 
 /// A workload and what it says about HTTP: all that tables need to know of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +42,12 @@ struct Entry {
 }
 
 impl Routing {
-    pub(super) fn new(unit: &Unit<'_>, http: &[(BTreeMap<String, String>, String)], findings: &mut Findings) -> Self {
+    pub(super) fn new(
+        unit: &Unit<'_>,
+        http: &[(BTreeMap<String, String>, String)],
+        values: &dyn Values,
+        findings: &mut Findings,
+    ) -> Self {
         let entries = http.iter().map(|(config, at)| entry(config, at, unit, findings)).collect();
         let given: &[HttpRule] = unit.spec.http.as_ref().map_or(&[], |it| &it.routes);
         let mut rules = Vec::new();
@@ -48,7 +57,7 @@ impl Routing {
             if hosts.is_empty() && !it.hostnames.is_empty() {
                 continue;
             }
-            rules.extend(rule(it, &at, unit, findings).map(|rule| (hosts, rule)));
+            rules.extend(rule(it, index, &at, unit, values, findings).map(|rule| (hosts, rule)));
         }
         Self {
             object: unit.object.clone(),
@@ -161,9 +170,18 @@ fn backend(deployment: &str, component: Option<&String>) -> RouteBackend {
     }
 }
 
-fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Option<RouteRule> {
+fn rule(
+    rule: &HttpRule,
+    index: usize,
+    at: &str,
+    unit: &Unit<'_>,
+    values: &dyn Values,
+    findings: &mut Findings,
+) -> Option<RouteRule> {
     let matches = convert::matches(&rule.matches, &unit.object, at, findings)?;
-    let filters = convert::filters(&rule.filters, &unit.object, at, findings);
+    let id = RuleId { object: &unit.object, index, name: rule.name.as_deref() };
+    let policy = policy::of_rule(&id, &rule.filters, at, &|it| values.policy(it), findings);
+    let filters = convert::filters(&rule.filters, &unit.object, at, findings).filter(|_| policy.is_ok());
     let known = rule.component.as_ref().is_none_or(|name| unit.spec.components.iter().any(|it| it.name == *name));
     if let (false, Some(name)) = (known, &rule.component) {
         let message = format!("there is no component `{name}`: its requests are answered with 500");
@@ -177,8 +195,9 @@ fn rule(rule: &HttpRule, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> 
     let mirrors = convert::mirrors(&rule.filters, at, &mut |it, at| mirror(&it, at, unit, findings));
     let (name, retry) = (rule.name.clone(), rule.retry.clone());
     // Rules of a template have one backend: there is nothing for a session to choose from.
-    let timeouts = rule.timeouts;
-    Some(RouteRule { name, matches, filters, mirrors, backends, timeouts, retry, session_persistence: None })
+    let (timeouts, policy) = (rule.timeouts, policy.unwrap_or_default());
+    let session_persistence = None;
+    Some(RouteRule { name, matches, filters, mirrors, backends, timeouts, retry, session_persistence, policy })
 }
 
 /// A workload of the same namespace. Whether it exists is not known here: copies are sent as soon as it is there.

@@ -9,7 +9,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::Service;
 use penstock_api::{
-    ReferenceGrant,
+    ReferenceGrant, TrafficPolicy,
     manifest::ObjectKey,
     snapshot::{Listener, Route},
 };
@@ -48,6 +48,9 @@ pub struct Tables {
     attached: BTreeMap<Name, BTreeSet<RouteKey>>,
     /// The routes that name a deployment, which may not exist, as a backend.
     backends: BTreeMap<Arc<str>, BTreeSet<RouteKey>>,
+    pub(super) policies: BTreeMap<Name, Arc<TrafficPolicy>>,
+    /// The routes that name a policy, which may not exist.
+    pub(super) policed: BTreeMap<Name, BTreeSet<RouteKey>>,
     tables: BTreeMap<Name, ServiceTable>,
     /// The Services whose tables lead to a deployment.
     routed: BTreeMap<Arc<str>, BTreeSet<Name>>,
@@ -344,10 +347,14 @@ impl Tables {
     }
 
     /// Reads a route anew; answers the Services that it is or was attached to.
-    fn attach(&mut self, name: &RouteKey, affected: &mut Affected) -> BTreeSet<Name> {
+    pub(super) fn attach(&mut self, name: &RouteKey, affected: &mut Affected) -> BTreeSet<Name> {
         let Some(route) = self.routes.get(name).map(|it| it.route.clone()) else { return BTreeSet::new() };
         let permitted = |kind: &str, it: &Name| self.grants.permit(name.kind.name(), &name.name.namespace, kind, it);
-        let around = Surroundings { known: &|it| self.deployments.contains_key(it), permitted: &permitted };
+        let around = Surroundings {
+            known: &|it| self.deployments.contains_key(it),
+            permitted: &permitted,
+            policies: &|it| self.policies.get(it).cloned(),
+        };
         let attached = http_route::attach(&name.name, &route, around);
         let mut dirty: BTreeSet<Name> = attached.services().collect();
         for it in &dirty {
@@ -355,6 +362,9 @@ impl Tables {
         }
         for it in attached.deployments.iter().chain(&attached.missing) {
             self.backends.entry(it.as_str().into()).or_default().insert(name.clone());
+        }
+        for it in &attached.policies {
+            self.policed.entry(it.clone()).or_default().insert(name.clone());
         }
         let object = attached.object.clone();
         let shared = self.options.shared_http_routes && !attached.route.hostnames.is_empty();
@@ -376,6 +386,7 @@ impl Tables {
                 .collect(),
             deployments: named(&before.deployments, &before.missing, &attached),
             missing: BTreeSet::new(),
+            policies: before.policies.difference(&attached.policies).cloned().collect(),
             object: object.clone(),
             ..Attached::default()
         };
@@ -391,6 +402,9 @@ impl Tables {
         }
         for it in attached.deployments.iter().chain(&attached.missing) {
             remove(&mut self.backends, &Arc::from(it.as_str()), name);
+        }
+        for it in &attached.policies {
+            remove(&mut self.policed, it, name);
         }
     }
 

@@ -7,6 +7,10 @@ use proptest::prelude::*;
 
 use super::support::{behind, deployment, grant, grpc_route, http, http_route, object, objects, plan_all, service};
 
+/// A policy and a mirror.
+const FILTERS: &str = "filters: [{type: ExtensionRef, extensionRef: {group: penstock.dev, kind: TrafficPolicy, name: p}}, \
+    {type: RequestMirror, requestMirror: {backendRef: {group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: b}}}], ";
+
 /// Few names, so that they meet.
 fn some_object() -> impl Strategy<Value = String> {
     let name = || prop::sample::select(vec!["a", "b", "other/a", "other/b@2026-01-01", "c@2026-02-02"]);
@@ -29,10 +33,11 @@ fn some_object() -> impl Strategy<Value = String> {
             let backend = backend.split('@').next().unwrap_or_default();
             let host = host.replace("*.", "w.").replace('*', "star.example");
             let write = if grpc { grpc_route } else { http_route };
+            let filters = if weight == 2 { FILTERS } else { "" };
             write(
                 name.split('@').next().unwrap_or_default(),
                 &format!(
-                    "hostnames: ['{host}'], parentRefs: [{{group: '', kind: Service, name: s}}], rules: [{{backendRefs: \
+                    "hostnames: ['{host}'], parentRefs: [{{group: '', kind: Service, name: s}}], rules: [{{{filters}backendRefs: \
                      [{{group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: {backend}, namespace: {namespace}, weight: {weight}}}]}}]"
                 ),
             )
@@ -42,6 +47,10 @@ fn some_object() -> impl Strategy<Value = String> {
             grant(namespace, &format!("{} {from}", if grpc { "GRPCRoute" } else { "HTTPRoute" }), to)
         }),
         Just(object("ConfigMap", "c", "data: {host: from.example}")),
+        (1..3_u32).prop_map(|requests| {
+            let spec = format!("spec: {{rateLimit: {{requests: {requests}}}}}");
+            object("TrafficPolicy", "p", &spec).replace("apiVersion: v1", "apiVersion: penstock.dev/v1alpha1")
+        }),
     ]
 }
 

@@ -29,7 +29,7 @@ fn backends_that_are_not_valid_keep_their_weight() {
         ("{name: b, namespace: other, GROUP}", "*1", "backendRefs[0] RefNotPermitted"),
         ("{name: a, port: 80}", "*1", "backendRefs[0] InvalidKind"),
         ("{name: a, GROUP}, {name: a, group: apps, kind: Deployment}", "default/a*1 *1", "backendRefs[1] InvalidKind"),
-        ("{name: a, GROUP, filters: [{type: ExtensionRef}]}", "*1", "backendRefs[0].filters[0] UnsupportedValue"),
+        ("{name: a, GROUP, filters: [{type: ExternalAuth}]}", "*1", "backendRefs[0].filters[0] UnsupportedValue"),
     ];
     for (backends, want, finding) in cases {
         let (text, said) = planned(&format!("backendRefs: [{}]", backends.replace("GROUP", GROUP)));

@@ -58,6 +58,11 @@ impl Kept {
             Object::ReferenceGrant(it) => self.tables.set_grant(&name, Some(it.into())),
             Object::WorkloadDeployment(_) | Object::Workload(_) => self.resolve(&name),
             Object::ConfigMap(_) | Object::Secret(_) => self.resolve_all(),
+            Object::TrafficPolicy(it) => {
+                let mut affected = self.tables.set_policy(&name, Some(it.into()));
+                affected.extend(self.resolve_all());
+                affected
+            }
         }
     }
 
@@ -69,6 +74,11 @@ impl Kept {
             "HTTPRoute" => self.tables.set_route(&RouteKind::Http.of(name), None),
             "GRPCRoute" => self.tables.set_route(&RouteKind::Grpc.of(name), None),
             "ReferenceGrant" => self.tables.set_grant(&name, None),
+            "TrafficPolicy" => {
+                let mut affected = self.tables.set_policy(&name, None);
+                affected.extend(self.resolve_all());
+                affected
+            }
             "WorkloadDeployment" | "Workload" => self.resolve(&name),
             _ => self.resolve_all(),
         }

@@ -29,6 +29,9 @@ pub struct ListenerConfig {
     /// Whether each request gets an `X-Request-Id`, for its component, its client and its access record: that of a trusted
     /// peer if it is visible ASCII of at most 128 characters, else a new UUID. Default: yes.
     pub request_id: bool,
+    /// Whether responses say how loaded the backend is that was picked ([`Backend::load_report`](crate::Backend::load_report)),
+    /// for gateways that balance by it. Default: no, since clients would learn it too.
+    pub load_reports: bool,
 }
 
 /// Which headers tell components of a request's way, and which of a trusted peer's are believed.
@@ -106,6 +109,7 @@ impl ListenerConfig {
             forwarding: Forwarding::default(),
             trace_context: TraceContext::default(),
             request_id: true,
+            load_reports: false,
             tls: None,
         }
     }

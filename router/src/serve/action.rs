@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{mirror::Mirror, retry::Retry, session::Sessions, weighted::Shares};
-use crate::{Backend, admit::Admission, filter::Filters, route};
+use crate::{Backend, admit::Admission, filter::Filters, policy::Policy, route};
 
 /// A listener's route table.
 pub type Table = route::RouteTable<Action>;
@@ -23,6 +23,8 @@ pub struct Action {
     pub sessions: Option<Box<Sessions>>,
     /// Who else gets copies of its requests.
     pub mirrors: Box<[Mirror]>,
+    /// How much traffic it takes, and how. Boxed, since most rules have none.
+    pub policy: Option<Box<Policy>>,
 }
 
 /// Timeouts of a rule. Zero turns one off, as in Gateway API; `None` leaves it to the listener.

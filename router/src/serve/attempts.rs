@@ -24,7 +24,7 @@ use super::{
     session::{Visit, another},
     upload::Upload,
 };
-use crate::{Body, CallContext, Error, admit::Permit, filter::CorsAnswer};
+use crate::{Body, CallContext, Error, admit::Permit, filter::CorsAnswer, policy::Outliers};
 
 /// What the flight is told of its attempts.
 pub(crate) struct Held<'f> {
@@ -55,7 +55,9 @@ pub(crate) async fn answer(
     let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
     *body_timeout = timeout;
     let context = CallContext { client: origin.client, tls: origin.tls, deadline };
-    let body = take_body(incoming, limits.body_bytes, started, upload)?;
+    let of_rule = action.policy.as_deref().and_then(|policy| policy.request_body);
+    let most = [limits.body_bytes, of_rule].into_iter().flatten().min();
+    let body = take_body(incoming, most, started, upload)?;
     let upload = upload.as_deref();
 
     let retry = action.retry.as_deref().filter(|retry| retry.attempts > 0);
@@ -109,7 +111,14 @@ fn pick<'a>(action: &'a Action, visit: Option<&Visit>, failed: Option<usize>) ->
         (Some(sessions), Some(visit)) => sessions.pick(visit, &action.backends, failed),
         _ => another(&action.backends, failed),
     };
-    picked.ok_or_else(no_backend)
+    let (place, target) = picked.ok_or_else(no_backend)?;
+    let Some(outliers) = outliers(action) else { return Ok((place, target)) };
+    let place = outliers.instead(&action.backends, place, failed);
+    action.backends.get(place).map(|target| (place, target)).ok_or_else(no_backend)
+}
+
+fn outliers(action: &Action) -> Option<&Outliers> {
+    action.policy.as_deref()?.outliers.as_ref()
 }
 
 fn has_another(action: &Action, visit: Option<&Visit>, place: usize) -> bool {
@@ -186,9 +195,13 @@ impl Attempt<'_> {
         let sender = Sender { peer: self.peer, upload: self.upload, timeout: self.timeout };
         let timeouts = &action.timeouts;
         let request = Request::from_parts(parts, body);
-        let mut response = call(&*self.picked.backend, request, self.context, timeouts, sender).await?;
-        finish::check(&mut response)?;
-        Ok(response)
+        let outcome = call(&*self.picked.backend, request, self.context, timeouts, sender).await;
+        let outcome = outcome.and_then(|mut response| finish::check(&mut response).map(|()| response));
+        // How a response goes on is told at its end, by the flight.
+        if let (Err(error), Some(outliers)) = (&outcome, outliers(self.routed.action())) {
+            outliers.failed(self.place, error.cause);
+        }
+        outcome
     }
 
     /// The response that goes to the client: through the filters, and with what it needs to come back here.

@@ -76,7 +76,9 @@ impl HttpBody for Download {
                 return Poll::Ready(Some(Ok(frame)));
             }
             Ok(Poll::Ready(Some(Err(error)))) => {
-                flight.cause.get_or_insert(Cause::GuestError);
+                // Who made the body may have said what is wrong with it.
+                let cause = error.downcast_ref::<Error>().map_or(Cause::GuestError, |error| error.cause);
+                flight.cause.get_or_insert(cause);
                 error
             }
             Ok(Poll::Pending) => {

@@ -1,13 +1,16 @@
 //! The last steps of every response: made fit for the connection it goes to.
 
 use http::{
-    HeaderValue, Method, Response, StatusCode, Version,
+    HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH},
 };
 use http_body::Body as _;
 
 use super::{download::Download, flight::Flight, hop};
 use crate::{Body, Cause, Error};
+
+/// Where ORCA load reports stand (gRFC A51; Envoy reads it for `ClientSideWeightedRoundRobin`).
+static LOAD_METRICS: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 
 /// Checks a backend's response: what HTTP cannot carry is refused, what belongs to no connection is taken off.
 pub(crate) fn check(response: &mut Response<Body>) -> Result<(), Error> {
@@ -63,6 +66,12 @@ pub(crate) fn finish(response: Response<Body>, mut flight: Box<Flight>) -> Respo
     }
     let promised = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     flight.origin.answer(&mut parts.headers);
+    if flight.peer.shared.config.load_reports
+        && let Some(report) = flight.leads().load_report()
+    {
+        // A response of 24,000 headers goes on as it is.
+        let _full = parts.headers.try_insert(LOAD_METRICS.clone(), report);
+    }
     // The last of all: it may name the headers that are there.
     if let Some(cors) = flight.cors.take() {
         cors.apply(&mut parts.headers);

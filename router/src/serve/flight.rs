@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::PathAndQ
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Action, Peer, origin::Origin, respond::is_grpc, stall::Stall, upload::Upload};
+use super::{Action, Peer, Target, origin::Origin, respond::is_grpc, stall::Stall, upload::Upload};
 use crate::{
     Cause, Generation,
     admit::Permit,
@@ -98,8 +98,16 @@ impl<'f> Leads<'f> {
 
     /// The name of the backend that was picked.
     pub(crate) fn backend(&self) -> Option<&'f str> {
-        let action = self.routed?.action();
-        action.backends.get(self.target? as usize).map(|target| target.backend.name())
+        self.target().map(|target| target.backend.name())
+    }
+
+    /// How loaded that one is, if it says so.
+    pub(crate) fn load_report(&self) -> Option<HeaderValue> {
+        self.target()?.backend.load_report()
+    }
+
+    fn target(&self) -> Option<&'f Target> {
+        self.routed?.action().backends.get(self.target? as usize)
     }
 }
 
@@ -185,9 +193,23 @@ impl Flight {
     }
 }
 
+impl Flight {
+    /// Tells those who leave out failing backends how the response ended. A call that gave none is told of where that is known.
+    fn judge(&self) {
+        let Some(action) = self.routed.as_ref().map(Routed::action) else { return };
+        let Some(outliers) = action.policy.as_deref().and_then(|policy| policy.outliers.as_ref()) else { return };
+        match (self.target, self.ended, self.cause) {
+            (Some(target), Ended::Complete, None) => outliers.succeeded(target as usize),
+            (Some(target), Ended::Error, Some(cause)) => outliers.failed(target as usize, cause),
+            _ => {}
+        }
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         drop(self.permit.take());
+        self.judge();
         if self.upload.is_some() {
             self.peer.leaves_unread(false);
         }

@@ -30,6 +30,7 @@ use super::{
     flight::{Flight, Routed},
     hop, origin,
     peer::Peer,
+    policied,
     refuse::refuse,
     respond::{respond, respond_grpc},
     stall::Stall,
@@ -125,6 +126,13 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let rule_filters = action.filters.as_deref();
     if let Some(answer) = answered(rule_filters, &parts, routed, &peer, cors) {
         return answer;
+    }
+    if let Some(policy) = action.policy.as_deref() {
+        let started = *started;
+        let held = attempts::Held { target, cors, upload, body_timeout, permit, queue_wait, retries, origin };
+        let request = Request::from_parts(parts, incoming);
+        // Boxed, so that requests of other rules do not carry the room for it with them.
+        return Box::pin(policied::answer(policy, &peer, routed, started, request, held)).await;
     }
     // Before the filters, which may change path and cookies.
     let visit = action.sessions.as_deref().map(|sessions| sessions.visit(&parts, routed.matched()));

@@ -90,6 +90,9 @@ fn say_why(error: &Error, headers: &mut HeaderMap) {
         let seconds = (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    for (name, value) in error.headers.iter().flat_map(|headers| headers.iter()) {
+        headers.insert(name, value.clone());
+    }
     if error.cause.not_started() {
         headers.insert(&NOT_STARTED, HeaderValue::from_static("true"));
     }

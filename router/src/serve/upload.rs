@@ -152,7 +152,7 @@ impl std::error::Error for UploadFailure {}
 impl fmt::Display for UploadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooLarge => "the request body is larger than this listener allows",
+            Self::TooLarge => "the request body is larger than is allowed here",
             Self::Broken => "the request body ended before it was complete",
         })
     }

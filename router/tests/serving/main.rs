@@ -26,6 +26,7 @@ mod exchange;
 mod http1;
 mod judged;
 mod limits;
+mod load_reports;
 mod malformed;
 mod mirror;
 mod origin;

@@ -301,6 +301,23 @@ impl Raw {
         assert_eq!(String::from_utf8_lossy(&taken), bytes);
     }
 
+    /// The data of the next chunk of a chunked body; `None` at its end.
+    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = loop {
+            match self.1.windows(2).position(|window| window == b"\r\n") {
+                Some(line) => break line,
+                None => assert!(self.fill().await, "the connection ended in a chunk's size"),
+            }
+        };
+        let size = usize::from_str_radix(std::str::from_utf8(&self.1[..line]).unwrap(), 16).unwrap();
+        while self.1.len() < line + 2 + size + 2 {
+            assert!(self.fill().await, "the connection ended in a chunk");
+        }
+        let chunk = self.1[line + 2..line + 2 + size].to_vec();
+        self.1.drain(..line + 2 + size + 2);
+        (size > 0).then_some(chunk)
+    }
+
     /// All that comes until the server closes (or resets) the connection.
     pub async fn rest(&mut self) -> String {
         while self.fill().await {}

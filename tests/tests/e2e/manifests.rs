@@ -138,7 +138,12 @@ async fn mistakes_are_refused_with_a_sentence() -> Result<()> {
             route("{filters: [{type: RequestMirror, requestMirror: {percent: 1, fraction: {numerator: 1}, backendRef: {group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: a}}}]}"),
             "say the same in two ways",
         ),
-        (components, route("{filters: [{type: ExtensionRef, extensionRef: {}}]}"), "are not supported yet"),
+        (components, route("{filters: [{type: ExternalAuth, externalAuth: {}}]}"), "are not supported yet"),
+        (
+            components,
+            route("{filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: A, name: a}}]}"),
+            "write `group: penstock.dev` and `kind: TrafficPolicy`",
+        ),
         (components, route("{timeouts: {request: 1s, backendRequest: 2s}}"), "backendRequest is longer than request"),
         (components, route("{name: r}, {name: r}"), "two routes have the same name"),
         ("replicas: 1", "replicas: -1".into(), "should be greater than or equal to 0"),
@@ -171,10 +176,15 @@ async fn mistakes_are_refused_with_a_sentence() -> Result<()> {
         ("name: app", format!("name: {}", "a".repeat(64)), "longer than 63 characters"),
         ("replicas: 1", "replicas: 1\n  zebra: 1".into(), "unknown field \"spec.zebra\""),
     ];
+    refused(&cluster, TEMPLATE, &cases)
+}
+
+/// Each change to a manifest is refused with its sentence.
+fn refused(cluster: &Cluster, template: &str, cases: &[(&str, String, &str)]) -> Result<()> {
     let mut wrong = Vec::new();
-    for (from, to, sentence) in &cases {
-        ensure!(TEMPLATE.contains(from), "{from}");
-        match dry_run(&cluster, &TEMPLATE.replacen(from, to, 1)) {
+    for (from, to, sentence) in cases {
+        ensure!(template.contains(from), "{from}");
+        match dry_run(cluster, &template.replacen(from, to, 1)) {
             Ok(_) => wrong.push(format!("taken, but should be refused with \"{sentence}\": {to}")),
             Err(error) if error.to_string().contains(sentence) => {}
             Err(error) => wrong.push(format!("refused without \"{sentence}\": {to}\n    {error}")),
@@ -183,6 +193,43 @@ async fn mistakes_are_refused_with_a_sentence() -> Result<()> {
     ensure!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     println!("{} mistakes refused, each with its sentence", cases.len());
     Ok(())
+}
+
+/// With everything that a policy can say.
+const POLICY: &str = "apiVersion: penstock.dev/v1alpha1
+kind: TrafficPolicy
+metadata: {name: policy}
+spec:
+  rateLimit: {requests: 100, per: 1m, burst: 20, by: {type: Header, header: x-api-key}}
+  concurrency: {requests: 10, by: {type: Client}}
+  limits: {requestBody: 1Mi, responseBody: 1048576}
+  outlierDetection: {consecutiveErrors: 3, interval: 20s, baseEjectionTime: 1m, maxEjectionPercent: 30}
+  compression: {algorithms: [br, gzip], minSize: 2Ki, contentTypes: [text/html, application/*]}
+";
+
+#[tokio::test]
+#[ignore = "needs a cluster: tests/e2e.sh"]
+async fn mistakes_in_policies_are_refused_with_a_sentence() -> Result<()> {
+    let cluster = Cluster::bare().await?;
+    dry_run(&cluster, POLICY)?;
+    let cases = [
+        ("requests: 100,", "requests: 0,", "greater than or equal to 1"),
+        ("per: 1m", "per: 1ms", "write a time from 1s to 24h"),
+        ("per: 1m", "per: 25h", "write a time from 1s to 24h"),
+        ("header: x-api-key", "header: x api key", "write the name of a header"),
+        (", header: x-api-key", "", "`header` and `type: Header` belong together"),
+        ("by: {type: Client}", "by: {type: Client, header: a}", "`header` and `type: Header` belong together"),
+        ("requestBody: 1Mi", "requestBody: 1MB", "in body should match"),
+        ("requestBody: 1Mi", "requestBody: -1", "greater than or equal to 0"),
+        ("interval: 20s", "interval: 20ms", "write a time from 1s to 1h"),
+        ("baseEjectionTime: 1m", "baseEjectionTime: 90m", "write a time from 1s to 1h"),
+        ("maxEjectionPercent: 30", "maxEjectionPercent: 101", "less than or equal to 100"),
+        ("[br, gzip]", "[br, br]", "Duplicate value"),
+        ("[br, gzip]", "[lzma]", "Unsupported value"),
+        ("[text/html, application/*]", "['*/*']", "such as text/html, or all of a kind as text/*"),
+        ("  limits:", "  limit: 1\n  limits:", "unknown field \"spec.limit\""),
+    ];
+    refused(&cluster, POLICY, &cases.map(|(from, to, sentence)| (from, to.to_owned(), sentence)))
 }
 
 #[tokio::test]

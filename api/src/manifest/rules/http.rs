@@ -130,6 +130,8 @@ pub(super) fn filters(filters: &[HttpRouteFilter], matches: &[HttpRouteMatch], a
             }
             HttpRouteFilter::Cors(it) => cors::check(it, &format!("{at}.cors"), problems),
             HttpRouteFilter::RequestMirror(it) => mirror(it, &format!("{at}.requestMirror"), problems),
+            // Whether it leads anywhere is for the plan to say, which knows the objects.
+            HttpRouteFilter::ExtensionRef(_) => {}
             HttpRouteFilter::Unsupported(name) => {
                 let advice = "requests of this rule are answered with 500 until it is removed".to_owned();
                 problems.push(Problem::warning(at, format!("{name} is not supported yet"), Some(advice)));
@@ -175,9 +177,6 @@ fn mirror(mirror: &HttpRequestMirror, at: &str, problems: &mut Vec<Problem>) {
     if mirror.percent.is_some() && mirror.fraction.is_some() {
         let advice = "remove one of them";
         problems.push(Problem::error(at, "`percent` and `fraction` say the same in two ways", advice));
-    }
-    if mirror.percent.is_some_and(|it| it > 100) {
-        problems.push(Problem::error(format!("{at}.percent"), "more than all requests", "write at most 100"));
     }
     if let Some(it) = mirror.fraction
         && it.numerator > it.denominator

@@ -39,11 +39,14 @@ fn drafts(index: usize, findings: &[Finding]) -> Vec<Draft> {
         None => Draft::yes(is::ACCEPTED, reasons::ACCEPTED, "it is attached"),
     };
     let backend = |it: &&Finding| it.path.contains(".backendRefs[") && !it.path.contains(".filters[");
-    let resolved = match first(&of(&backend)) {
+    // A filter's reference that leads nowhere; what else is wrong with a filter is no matter of references.
+    let filter = |it: &&Finding| it.path.ends_with(".extensionRef") && it.reason != reasons::UNSUPPORTED_VALUE;
+    let reference = |it: &&Finding| backend(it) || filter(it);
+    let resolved = match first(&of(&reference)) {
         Some((reason, message)) => Draft::no(is::RESOLVED_REFS, reason, message),
-        None => Draft::yes(is::RESOLVED_REFS, reasons::RESOLVED_REFS, "every backend is there"),
+        None => Draft::yes(is::RESOLVED_REFS, reasons::RESOLVED_REFS, "every backend and policy is there"),
     };
-    let other = |it: &&Finding| !backend(it) && !it.path.starts_with("spec.parentRefs[");
+    let other = |it: &&Finding| !reference(it) && !it.path.starts_with("spec.parentRefs[");
     let partly =
         first(&of(&other)).map(|(_, message)| Draft::yes(is::PARTIALLY_INVALID, reasons::UNSUPPORTED_VALUE, message));
     [accepted, resolved].into_iter().chain(partly).collect()

@@ -27,8 +27,8 @@ pub(crate) struct Ask {
     headers: Vec<(&'static str, &'static str)>,
     /// Whether the backend is asked to answer with what it was asked.
     dumps: bool,
-    /// Whether it leaves asking for that to a filter.
-    plain: bool,
+    /// Whether a filter of its rule asks for that.
+    dumped: bool,
     wanted: Wanted,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn ask(method: Method, path: &'static str) -> Ask {
         host: HOST,
         headers: Vec::new(),
         dumps: true,
-        plain: false,
+        dumped: false,
         wanted: Wanted::default(),
     }
 }
@@ -133,7 +133,7 @@ impl Ask {
 
     /// The backend does what the path says, in place of a dump.
     pub(crate) fn plain(mut self) -> Self {
-        self.plain = true;
+        self.dumped = true;
         self
     }
 
@@ -179,8 +179,8 @@ impl Ask {
     }
 
     /// The request itself asks for no dump: its rule does.
-    pub(crate) fn plain(mut self) -> Self {
-        self.plain = true;
+    pub(crate) fn dumped_by_rule(mut self) -> Self {
+        self.dumped = true;
         self
     }
 
@@ -242,7 +242,7 @@ impl Ask {
     }
 
     fn sent(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
-        self.headers.iter().copied().chain((self.dumps && !self.plain).then_some(("x-dump", "1")))
+        self.headers.iter().copied().chain((self.dumps && !self.dumped).then_some(("x-dump", "1")))
     }
 
     async fn curl(&self, address: SocketAddr, name: &str) -> Result<Response<Bytes>> {

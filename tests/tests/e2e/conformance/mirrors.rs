@@ -55,11 +55,11 @@ fn every(name: &'static str, filters: &str, mirrors: &[&str]) -> Case {
 }
 
 fn plainly() -> Ask {
-    get("/counter").from(V1).plain()
+    get("/counter").from(V1).dumped_by_rule()
 }
 
 fn changed() -> Ask {
-    modified(get("/concurrent")).from(V1).plain()
+    modified(get("/concurrent")).from(V1).dumped_by_rule()
 }
 
 /// Requests of a burst.

@@ -5,7 +5,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::corpus::{Case, Reached, are, cases, is_one_of};
+use crate::corpus::{Case, HTTP1, Reached, are, cases, is_one_of};
 use crate::server::Server;
 use penstock_router::ListenerLimits;
 use tokio::{
@@ -15,15 +15,6 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-
-const FILES: [&str; 6] = [
-    include_str!("../corpus/http1-length.txt"),
-    include_str!("../corpus/http1-chunked.txt"),
-    include_str!("../corpus/http1-bytes.txt"),
-    include_str!("../corpus/http1-target.txt"),
-    include_str!("../corpus/http1-host.txt"),
-    include_str!("../corpus/http1-message.txt"),
-];
 
 /// Behind a request that closes the connection: not to be read as one.
 const TAIL: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -48,7 +39,7 @@ async fn each_request_of_the_corpus_means_what_the_rfcs_say() {
     let reached = Arc::new(Reached::default());
     let limits = ListenerLimits { body_bytes: Some(1000), ..ListenerLimits::default() };
     let server = Server::with_config(&reached.backend(), crate::corpus::config(limits));
-    let all: Vec<Case> = FILES.into_iter().flat_map(cases).collect();
+    let all: Vec<Case> = HTTP1.into_iter().flat_map(cases).collect();
     assert!(all.len() >= 200, "{} cases", all.len());
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut playing = JoinSet::new();

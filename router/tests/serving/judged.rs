@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::corpus::{Case, cases};
+use crate::corpus::{Case, HTTP1, cases};
 use crate::wire::{
     agree::{agree, same},
     frames::{check, opened},
@@ -13,19 +13,11 @@ use crate::wire::{
     strict::{self, Rest},
 };
 
-const FILES: [&str; 6] = [
-    include_str!("../corpus/http1-length.txt"),
-    include_str!("../corpus/http1-chunked.txt"),
-    include_str!("../corpus/http1-bytes.txt"),
-    include_str!("../corpus/http1-target.txt"),
-    include_str!("../corpus/http1-host.txt"),
-    include_str!("../corpus/http1-message.txt"),
-];
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn all() -> Vec<Case> {
-    FILES.into_iter().flat_map(cases).collect()
+    HTTP1.into_iter().flat_map(cases).collect()
 }
 
 #[test]

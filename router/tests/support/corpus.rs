@@ -30,6 +30,16 @@ use penstock_router::{
 
 use super::server::{backend, ok};
 
+/// The files about HTTP/1.
+pub const HTTP1: [&str; 6] = [
+    include_str!("../corpus/http1-length.txt"),
+    include_str!("../corpus/http1-chunked.txt"),
+    include_str!("../corpus/http1-bytes.txt"),
+    include_str!("../corpus/http1-target.txt"),
+    include_str!("../corpus/http1-host.txt"),
+    include_str!("../corpus/http1-message.txt"),
+];
+
 /// One case, with the lines of each mark.
 #[derive(Debug, Default, Clone)]
 pub struct Case {

@@ -133,7 +133,7 @@ impl Ask {
 
     /// The backend does what the path says, in place of a dump.
     pub(crate) fn plain(mut self) -> Self {
-        self.dumped = true;
+        self.dumps = false;
         self
     }
 

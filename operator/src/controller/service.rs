@@ -230,13 +230,19 @@ impl Lead {
         self.tables.services_of(&unit).any(|it| self.services.get(it).is_some_and(|it| it.endpoints.contains_key(host)))
     }
 
-    /// Since when all slices of a deployment's Services say that a host leaves, or say nothing of it.
-    pub(super) fn announced(&self, unit: &Name, host: &HostId) -> Option<Timestamp> {
+    /// Since when all slices of a deployment's Services say that a host leaves, or say nothing of it. Where other deployments keep
+    /// the host behind a Service although this one leaves it, there is nothing to say.
+    pub(super) fn announced(&self, stores: &Stores, unit: &Name, host: &HostId) -> Option<Timestamp> {
         let mut last = Timestamp::UNIX_EPOCH;
         for service in self.tables.services_of(&unit.to_string()) {
             let Some(record) = self.services.get(service) else { continue };
             match record.endpoints.get(host) {
-                Some((EndpointState::Ready, _) | (_, None)) => return None,
+                Some((EndpointState::Ready, _)) => {
+                    let table = self.tables.service(service)?;
+                    let kept = self.endpoint_states(stores, table).get(host) == Some(&EndpointState::Ready);
+                    last = last.max(record.settled.filter(|_| kept)?);
+                }
+                Some((_, None)) => return None,
                 Some((_, Some(since))) => last = last.max(*since),
                 None => last = last.max(record.settled?),
             }

@@ -663,7 +663,7 @@ impl Lead {
         let facts = LeavingFacts {
             wanted: record.wanted,
             last_behind_a_service: serves && !others && self.has_endpoint(name, &share.1),
-            announced: self.announced(name, &share.1),
+            announced: self.announced(cx.stores, name, &share.1),
             left_out_in: record.left_out_in,
             acked: host.follows(),
             host_lost: self.fleet.state(&share.1) == HostState::Lost

@@ -69,6 +69,12 @@ async fn a_canary_by_header_path_and_weight() -> Result<()> {
         until_all_answered_by(&scene, component).await?;
         load.answered(100).await?;
     }
+    // Its hosts stay behind the Service, for the other workload's sake: nobody has to be told before it leaves.
+    load.mark("the canary goes to zero");
+    let labelled = "runtime.wasmcloud.dev/workload-deployment=canary";
+    cluster.kubectl(["scale", "workloaddeployment", "canary", "--replicas=0", "-n", scene.namespace()])?;
+    cluster.kubectl(["wait", "--for=delete", "ww", "-l", labelled, "--timeout=60s", "-n", scene.namespace()])?;
+    load.answered(100).await?;
     load.mark("the route goes");
     cluster.kubectl(["delete", "httproute", "app", "-n", scene.namespace()])?;
     load.answered(200).await?;

@@ -85,6 +85,13 @@ slow-clients: ## Ten thousand clients that send a byte now and then
 bench: ## Figures for bench/README.md: half an hour on an idle machine
 	bench/run.sh
 
+.PHONY: bench-gateways
+bench-gateways: ## The router beside nginx, Envoy, Caddy and plain hyper, and a table swapped under load: a quarter of an hour
+	bench/gateways/setup.sh
+	cargo build --locked --release --package penstock-bench --no-default-features --bin native --bin plain_hyper
+	bench/gateways/run.py
+	bench/gateways/run.py --swap
+
 $(tools)/bin/cargo-deny:
 	cargo install --locked --root $(tools) --target-dir "$(PENSTOCK_CACHE)/tools-target" cargo-deny@$(cargo_deny)
 

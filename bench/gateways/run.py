@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Penstock's router beside nginx, Envoy, Caddy and a plain hyper server: all with one static answer, on one CPU, in one run.
 
-usage: bench/gateways/run.py [--rounds N] [--seconds N] [--only NAME,...] [--swap]
+usage: bench/gateways/run.py [--rounds N] [--seconds N] [--only NAME,...] [--protocols NAME,...] [--no-readme] [--swap]
 
 Every server is pinned to CPU 0 and the load (h2load) to CPU 1, so that rates are rates per core. In each round every server is
 measured once for each protocol, one after the other; the table has medians, and ratios of the same round. Latency is taken at
-one rate for all, half of what the slowest one can do. `make bench-gateways` installs what this needs and builds it.
+one rate for all, half of what the slowest one can do. Memory is taken from processes that have served nothing else.
+`make bench-gateways` installs what this needs and builds it.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -27,11 +29,14 @@ HERE = ROOT / "bench/gateways"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 TOOLS = pathlib.Path(os.environ.get("PENSTOCK_CACHE", pathlib.Path.home() / ".cache/penstock")) / "tools"
 # One of the 10,000 routes of Penstock's table (bench/src/routes.rs).
-HOST, PATH = "service-7.example.com", "/team-3/app-7/items/7?x=1"
-PATH = "/team-0/app-0/items/7?x=1"
+HOST, PATH = "service-7.example.com", "/team-0/app-0/items/7?x=1"
+BODY = b"hello, world\n"
 PROTOCOLS = ["h1", "h2c", "h1+tls", "h2+tls"]
 CONNECTIONS = {"h1": 64, "h2c": 16, "h1+tls": 64, "h2+tls": 16}
 STREAMS = {"h2c": 16, "h2+tls": 16}
+# h2load looks at its clock every 10 ms for each connection and sends what fell due since. Connections of a lower rate send one
+# request at a time, and a server that stands still for less than that keeps no request from being sent.
+PER_CONNECTION = 100
 IDLE = 10_000
 
 
@@ -44,11 +49,11 @@ def free_port():
 class Server:
     """A server that runs, with a port for each protocol that it has."""
 
-    def __init__(self, name, command, ports, env=None, log=None, announces=()):
+    def __init__(self, name, command, ports, env=None, log=None, announces=(), cpus="0"):
         self.name, self.ports = name, dict(ports)
         self.log = open(log, "w+")
         self.process = subprocess.Popen(
-            ["taskset", "-c", "0", *command], stdout=subprocess.PIPE if announces else self.log, stderr=self.log,
+            ["taskset", "-c", cpus, *command], stdout=subprocess.PIPE if announces else self.log, stderr=self.log,
             text=True, start_new_session=True, env={**os.environ, **(env or {})},
         )
         for protocols in announces:
@@ -122,12 +127,11 @@ def servers(folder, only):
 
     def start(name, *arguments, **more):
         if not only or any(part in name for part in only):
-            started.append(Server(name, *arguments, log=folder / f"{name.split()[0]}.log", **more))
+            started.append(Server(name, *arguments, log=folder / f"{name}.log", **more))
 
     one = {"TOKIO_WORKER_THREADS": "1"}
-    start("hyper h1", [TARGET / "plain_hyper"], {}, env=one, announces=[["h1"]])
-    start("hyper h2", [TARGET / "plain_hyper", "--http2"], {}, env=one, announces=[["h2c"]])
     tls = ["--certificate", folder / "cert.pem", "--key", folder / "key.pem"]
+    start("hyper", [TARGET / "plain_hyper", *tls], {}, env=one, announces=[["h1"], ["h2c"], ["h1+tls", "h2+tls"]])
     start("penstock", [TARGET / "native", *tls], {}, env=one, announces=[["h1", "h2c"], ["h1+tls", "h2+tls"]])
     config, ports = configured("nginx.conf")
     of = {"h1": ports["h1"], "h2c": ports["h2c"], "h1+tls": ports["tls"], "h2+tls": ports["tls"]}
@@ -143,53 +147,91 @@ def servers(folder, only):
     return started
 
 
-def h2load(server, protocol, seconds, rate=None):
-    """What h2load says: answers a second; with a rate, the latencies of all requests in microseconds."""
-    connections = CONNECTIONS[protocol]
+def h2load(server, protocol, *arguments):
+    """What h2load printed, once it is sure that every answer was right."""
     scheme = "https" if "tls" in protocol else "http"
-    command = ["taskset", "-c", "1", "h2load", "-c", str(connections), "-D", str(seconds), "--warm-up-time", "1"]
-    command += ["--h1"] if "h1" in protocol else ["-m", str(STREAMS[protocol])]
-    command += [f"--connect-to=127.0.0.1:{server.ports[protocol]}"]
-    log = None
-    if rate:
-        log = tempfile.NamedTemporaryFile()
-        command += ["--rps", str(max(1, round(rate / connections))), f"--log-file={log.name}"]
-    done = subprocess.run([*command, f"{scheme}://{HOST}{PATH}"], capture_output=True, text=True, check=True)
-    counts = re.search(r"requests: (\d+) total, .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", done.stdout)
-    succeeded, failed = int(counts.group(2)), sum(int(counts.group(n)) for n in (3, 4, 5))
-    codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", done.stdout)
+    command = ["taskset", "-c", "1", "h2load", f"--connect-to=127.0.0.1:{server.ports[protocol]}", *map(str, arguments)]
+    command += ["--h1"] if "h1" in protocol else []
+    done = subprocess.run([*command, f"{scheme}://{HOST}{PATH}"], capture_output=True, text=True, check=True).stdout
+    counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", done)
+    codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", done)
+    succeeded, failed = int(counts.group(1)), sum(int(counts.group(n)) for n in (2, 3, 4))
     if failed or succeeded == 0 or any(int(codes.group(n)) for n in (2, 3, 4)):
-        sys.exit(f"{server.name} {protocol}: not every answer is right:\n{done.stdout}")
-    result = {"rate": float(re.search(r"finished in .*, ([\d.]+) req/s", done.stdout).group(1)), "answers": succeeded, "raw": done.stdout}
-    if log:
-        times = sorted(int(line.split("\t")[2]) for line in log.read().decode().splitlines() if line.count("\t") == 2)
-        result |= {f"p{p}": times[min(len(times) - 1, int(len(times) * p / 100))] for p in (50, 99, 99.9)}
-    return result
+        sys.exit(f"{server.name} {protocol}: not every answer is right:\n{done}")
+    return succeeded, done
 
 
-def measure(server, protocol, seconds):
+def streams(protocol, most):
+    return [] if "h1" in protocol else ["-m", most]
+
+
+def check(server, protocol):
+    """A server that answers with less is fast for the wrong reason."""
+    _, done = h2load(server, protocol, "-n", 100, "-c", 4, *streams(protocol, 4))
+    bodies = int(re.search(r"headers .*\((\d+)\) data", done).group(1))
+    if bodies != 100 * len(BODY):
+        sys.exit(f"{server.name} {protocol}: {bodies} bytes in the bodies of 100 answers:\n{done}")
+
+
+def full(server, protocol, seconds):
+    """At full speed: answers a second, and the server's CPU time for each."""
+    load = ["-c", CONNECTIONS[protocol], *streams(protocol, STREAMS.get(protocol))]
+    h2load(server, protocol, "-D", 1, *load)
     before = server.cpu()
-    result = h2load(server, protocol, seconds)
-    # The warm-up counts for neither: h2load does not count its answers, and so its CPU time is taken off in proportion.
-    used = (server.cpu() - before) * seconds / (seconds + 1)
-    return result | {"cpu_us": used / result["answers"] * 1e6}
+    answers, done = h2load(server, protocol, "-D", seconds, *load)
+    used = server.cpu() - before
+    rate = float(re.search(r"finished in .*, ([\d.]+) req/s", done).group(1))
+    return {"rate": rate, "answers": answers, "cpu_us": used / answers * 1e6, "raw": done}
 
 
-def idle(server):
-    """MiB that 10,000 connections take which have been used once."""
+def steady(server, protocol, seconds, rate):
+    """At a given rate: how long requests take, in microseconds."""
+    connections = -(-round(rate) // PER_CONNECTION)
+    with tempfile.NamedTemporaryFile() as log:
+        load = ["-c", connections, "--rps", f"{rate / connections:.2f}", f"--log-file={log.name}", *streams(protocol, 16)]
+        answers, done = h2load(server, protocol, "-D", seconds, "--warm-up-time", 1, *load)
+        lines = (line.split("\t") for line in log.read().decode().splitlines())
+        times = sorted(int(fields[2]) for fields in lines if len(fields) == 3)
+    if len(times) < 0.95 * rate * seconds:
+        sys.exit(f"{server.name} {protocol}: only {len(times)} answers of {rate:.0f} a second:\n{done}")
+    at = {f"p{p}": times[min(len(times) - 1, int(len(times) * p / 100))] for p in (50, 99, 99.9)}
+    return {"rate": len(times) / seconds, "answers": answers, "raw": done} | at
+
+
+def http2_request():
+    """The preface, empty SETTINGS and one HEADERS frame without Huffman coding (RFC 9113 section 3.4, RFC 7541 section 6)."""
+    text = lambda value: bytes([len(value)]) + value.encode()
+    block = b"\x82\x86\x04" + text(PATH) + b"\x01" + text(HOST)
+    frame = lambda kind, flags, stream, payload: len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 0x5, 1, block)
+
+
+def idle(server, protocol):
+    """MiB that 10,000 connections take which have been used once, and that the server then has in all."""
+    request = f"GET {PATH} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode() if "h1" in protocol else http2_request()
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    tls.set_alpn_protocols(["http/1.1" if "h1" in protocol else "h2"])
+    check(server, protocol)
     before, held = server.memory(), []
     for _ in range(IDLE):
-        it = socket.create_connection(("127.0.0.1", server.ports["h1"]), 10)
-        it.sendall(f"GET {PATH} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        it = socket.create_connection(("127.0.0.1", server.ports[protocol]), 10)
+        it = tls.wrap_socket(it, server_hostname=HOST) if "tls" in protocol else it
+        it.sendall(request)
         held.append(it)
     for it in held:
-        if not it.recv(4096).startswith(b"HTTP/1.1 200"):
-            sys.exit(f"{server.name}: a connection is not answered")
+        answer = b""
+        while BODY not in answer:
+            answer, more = answer[-64:], it.recv(4096)
+            if not more:
+                sys.exit(f"{server.name} {protocol}: a connection is closed instead of answered")
+            answer += more
     time.sleep(0.5)
-    taken = server.memory() - before
+    after = server.memory()
     for it in held:
         it.close()
-    return taken
+    # A server that sets its connections aside at its start has their memory in the total alone.
+    return after - before, after
 
 
 def table(rows):
@@ -212,71 +254,101 @@ def versions():
     ])
 
 
-def compare(arguments, folder):
+def each(arguments, folder, protocol, run):
+    """Starts every server, runs this on it, and ends them all."""
     started = servers(folder, arguments.only)
-    raw, samples = [], {}
     try:
-        for number in range(arguments.rounds):
-            for protocol in PROTOCOLS:
-                able = [it for it in started if protocol in it.ports]
-                for server in able if number % 2 == 0 else able[::-1]:
-                    result = measure(server, protocol, arguments.seconds)
-                    samples.setdefault((protocol, server.name.split()[0]), []).append(result)
-                    raw.append({"round": number, "protocol": protocol, "server": server.name, "load": "full"} | result)
-                    print(f"round {number}: {protocol:7} {server.name:10} {result['rate']:>9.0f}/s {result['cpu_us']:>6.1f} us", file=sys.stderr)
-        for protocol in PROTOCOLS:
-            slowest = min(it["rate"] for (of, _), all in samples.items() if of == protocol for it in all)
-            for number in range(arguments.rounds):
-                for server in [it for it in started if protocol in it.ports]:
-                    result = h2load(server, protocol, arguments.seconds, rate=slowest / 2)
-                    samples[(protocol, server.name.split()[0])][number] |= {f"steady_{key}": result[key] for key in ("rate", "p50", "p99", "p99.9")}
-                    raw.append({"round": number, "protocol": protocol, "server": server.name, "load": "half"} | result)
-        memory = {it.name.split()[0]: idle(it) for it in started if "h1" in it.ports}
+        return [(it.name, run(it, protocol)) for it in started]
     finally:
         for it in started:
             it.stop()
-    rows = [["protocol", "server", "req/s", "penstock : it", "CPU us/req", "at req/s", "p50 us", "p99 us", "p99.9 us"]]
-    for protocol in PROTOCOLS:
-        for name in ["penstock", "hyper", "nginx", "envoy", "caddy"]:
-            all = samples.get((protocol, name))
-            if not all:
-                continue
-            middle = lambda key: statistics.median(it[key] for it in all)
-            ours = samples.get((protocol, "penstock"), [])
-            ratios = [a["rate"] / b["rate"] for a, b in zip(ours, all)]
-            ratio = "" if name == "penstock" or not ratios else f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
-            rows.append([protocol, name, f"{middle('rate'):,.0f}", ratio, f"{middle('cpu_us'):.1f}", f"{middle('steady_rate'):,.0f}",
-                         f"{middle('steady_p50'):,.0f}", f"{middle('steady_p99'):,.0f}", f"{middle('steady_p99.9'):,.0f}"])
-    idle_rows = [["server", f"MiB for {IDLE:,} idle connections"]] + [[name, f"{mib:.0f}"] for name, mib in memory.items()]
-    return raw, table(rows) + "\n\n" + table(idle_rows)
+
+
+def median(all, key):
+    return statistics.median(it[key] for it in all)
+
+
+def ratio(ours, theirs, key):
+    ratios = [a[key] / b[key] for a, b in zip(ours, theirs)]
+    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def compare(arguments, folder):
+    raw, samples, started = [], {}, servers(folder, arguments.only)
+    note = lambda text: print(text, file=sys.stderr, flush=True)
+
+    def keep(number, protocol, server, load, result):
+        samples.setdefault((protocol, server.name, load), []).append(result)
+        raw.append({"round": number, "protocol": protocol, "server": server.name, "load": load} | result)
+        note(f"round {number}: {protocol:7} {server.name:10} {load} " + " ".join(f"{key} {value:,.1f}" for key, value in result.items() if key != "raw"))
+
+    def rounds(protocol):
+        for number in range(arguments.rounds):
+            for server in started if number % 2 == 0 else started[::-1]:
+                yield number, server
+
+    try:
+        for protocol in arguments.protocols:
+            for server in started:
+                check(server, protocol)
+            for number, server in rounds(protocol):
+                keep(number, protocol, server, "full", full(server, protocol, arguments.seconds))
+            half = min(median(samples[protocol, it.name, "full"], "rate") for it in started) / 2
+            for number, server in rounds(protocol):
+                keep(number, protocol, server, "half", steady(server, protocol, arguments.seconds, half))
+    finally:
+        for it in started:
+            it.stop()
+    memory = {}
+    for protocol in arguments.protocols:
+        # Anew for each: what a process has once had from the system it does not ask for again.
+        for name, (taken, total) in each(arguments, folder, protocol, idle):
+            memory.setdefault(name, {})[protocol] = f"{taken:,.0f} of {total:,.0f}"
+            raw.append({"protocol": protocol, "server": name, "idle_mib": taken, "total_mib": total})
+            note(f"{protocol:7} {name:10} {taken:.0f} of {total:.0f} MiB for {IDLE:,} idle connections")
+
+    names = sorted(memory, key="penstock hyper nginx envoy caddy".split().index)
+    speeds = [["protocol", "server", "req/s", "penstock : it", "CPU us/req", "penstock : it"]]
+    latencies = [["protocol", "req/s", "server", "p50 us", "p99 us", "p99.9 us"]]
+    for protocol in arguments.protocols:
+        for name in names:
+            all, calm = samples[protocol, name, "full"], samples[protocol, name, "half"]
+            ours = samples.get((protocol, "penstock", "full"))
+            ratios = ["", ""] if name == "penstock" or not ours else [ratio(ours, all, key) for key in ("rate", "cpu_us")]
+            speeds.append([protocol, name, f"{median(all, 'rate'):,.0f}", ratios[0], f"{median(all, 'cpu_us'):.1f}", ratios[1]])
+            latencies.append([protocol, f"{median(calm, 'rate'):,.0f}", name, *[f"{median(calm, f'p{p}'):,.0f}" for p in (50, 99, 99.9)]])
+    idles = [["MiB for 10,000 idle", *arguments.protocols]]
+    idles += [[name, *[memory[name][protocol] for protocol in arguments.protocols]] for name in names]
+    return raw, "\n\n".join(map(table, [speeds, latencies, idles]))
 
 
 def swap(arguments, folder):
     """Live traffic while a table of 100,000 routes is built and swapped, and without."""
-    size, raw, quiet = 100_000, [], {}
+    raw, samples = [], {}
+    often = ["--swap-every", "300"]
+    kinds = {"none": [], "on a thread": often, "on a worker": [*often, "--swap-on", "worker"]}
     for number in range(arguments.rounds):
-        for label, more in [("without", []), ("with", ["--swap-every", "300"])]:
-            # Both CPUs: a host builds its tables on a thread beside those that serve.
-            server = Server("penstock", [TARGET / "native", "--routes", str(size), *more], {}, log=folder / "native.log", announces=[["h1", "h2c"]])
-            subprocess.run(["taskset", "-a", "-p", "-c", "0,1", str(server.process.pid)], check=True, capture_output=True)
-            first = server.memory("VmHWM")
-            result = h2load(server, "h1", arguments.seconds, rate=arguments.rate)
-            peak = server.memory("VmHWM")
-            os.set_blocking(server.process.stdout.fileno(), False)
-            built = [float(it) for it in re.findall(r"built in ([\d.]+) ms", server.process.stdout.read() or "")]
-            server.stop()
-            result |= {"swaps": len(built), "built_ms": statistics.median(built) if built else 0, "first": first, "peak": peak}
-            quiet.setdefault(label, []).append(result)
-            raw.append({"round": number, "server": "penstock", "load": label} | result)
-            print(f"round {number}: {label:8} swaps p50 {result['p50']} us p99 {result['p99']} us, {len(built)} swaps", file=sys.stderr)
-    rows = [["swaps", "req/s", "p50 us", "p99 us", "p99.9 us", "swaps", "built in ms", "MiB before", "MiB at most"]]
-    for label, all in quiet.items():
-        middle = lambda key: statistics.median(it[key] for it in all)
-        rows.append([label, f"{middle('rate'):,.0f}", *[f"{middle(f'p{p}'):,.0f}" for p in (50, 99, 99.9)], f"{middle('swaps'):.0f}",
-                     f"{middle('built_ms'):.0f}", f"{middle('first'):.0f}", f"{middle('peak'):.0f}"])
-    ratios = [a["p99"] / b["p99"] for a, b in zip(quiet["with"], quiet["without"])]
-    text = f"p99 with swaps by p99 without: **{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}); goal 1.2 at most."
-    return raw, table(rows) + "\n\n" + text
+        for kind, more in list(kinds.items())[:: 1 if number % 2 == 0 else -1]:
+            server = Server("penstock", [TARGET / "native", "--routes", "100000", *more], {}, log=folder / "native.log",
+                            announces=[["h1", "h2c"]], cpus="0,1", env={"TOKIO_WORKER_THREADS": "2"})
+            try:
+                before = server.memory("VmRSS")
+                result = steady(server, "h1", arguments.seconds, arguments.rate)
+                peak = server.memory("VmHWM")
+                os.set_blocking(server.process.stdout.fileno(), False)
+                built = [float(it) for it in re.findall(r"built in ([\d.]+) ms", server.process.stdout.read() or "")]
+            finally:
+                server.stop()
+            result |= {"swaps": len(built), "built_ms": statistics.median(built) if built else 0, "before": before, "peak": peak}
+            samples.setdefault(kind, []).append(result)
+            raw.append({"round": number, "server": "penstock", "swaps_built": kind} | result)
+            print(f"round {number}: {kind:12} p50 {result['p50']} us, p99 {result['p99']} us, {len(built)} swaps", file=sys.stderr, flush=True)
+    rows = [["swaps built", "req/s", "p50 us", "p99 us", "by p99 without", "p99.9 us", "swaps", "built in ms", "MiB", "at most"]]
+    for kind, all in samples.items():
+        by = "" if kind == "none" else ratio(all, samples["none"], "p99")
+        rows.append([kind, f"{median(all, 'rate'):,.0f}", f"{median(all, 'p50'):,.0f}", f"{median(all, 'p99'):,.0f}", by, f"{median(all, 'p99.9'):,.0f}",
+                     *[f"{median(all, key):.0f}" for key in ("swaps", "built_ms", "before", "peak")]])
+    return raw, table(rows)
 
 
 def write(name, raw, text):
@@ -293,11 +365,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each server and protocol (default 5)")
     parser.add_argument("--seconds", type=int, default=4, help="seconds of each (default 4)")
     parser.add_argument("--only", type=lambda it: it.split(","), help="only servers whose names contain one of these")
+    parser.add_argument("--protocols", type=lambda it: it.split(","), default=PROTOCOLS, help="only these of " + ", ".join(PROTOCOLS))
+    parser.add_argument("--no-readme", action="store_true", help="leaves bench/README.md and bench/results as they are")
     parser.add_argument("--swap", action="store_true", help="instead: live traffic while a table of 100,000 routes is swapped")
     parser.add_argument("--rate", type=int, default=10_000, help="requests a second for --swap (default 10,000)")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     os.sched_setaffinity(0, {1})
+    # So that the servers end with this program when it is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         certificate(folder)
@@ -305,7 +381,8 @@ def main():
     given = " ".join(sys.argv[1:])
     said = f"- {time.strftime('%Y-%m-%d')}, {os.cpu_count()} CPUs, {os.uname().sysname} {os.uname().release}; {versions()}\n"
     said += f"- `bench/gateways/run.py{' ' + given if given else ''}`\n\n{text}"
-    write("swap" if arguments.swap else "gateways", raw, said)
+    if not arguments.no_readme:
+        write("swap" if arguments.swap else "gateways", raw, said)
     print(said)
 
 

@@ -5,6 +5,7 @@
 //! host does whose routes change, and says how long each took.
 
 use std::{
+    convert::Infallible,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -43,6 +44,17 @@ struct Arguments {
     /// Builds and swaps the table so often, in milliseconds from swap to swap.
     #[arg(long)]
     swap_every: Option<u64>,
+    /// Where it builds them.
+    #[arg(long, value_enum, default_value = "thread")]
+    swap_on: SwapOn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum SwapOn {
+    /// A thread beside those that serve.
+    Thread,
+    /// One of those that serve, which serves nobody meanwhile: what a task does that builds a table itself.
+    Worker,
 }
 
 struct Static(String);
@@ -101,20 +113,29 @@ async fn main() -> Result<()> {
         tokio::spawn(listener.serve(watch.clone()));
     }
     if let Some(pause) = arguments.swap_every.map(Duration::from_millis) {
-        // As a host does it: built on a thread of its own, beside those that serve.
-        tokio::task::spawn_blocking(move || {
-            loop {
-                let started = Instant::now();
-                let Ok(next) = table(arguments.routes) else { return };
-                let built = started.elapsed();
-                handle.swap(next);
-                println!("swapped: built in {:.1} ms", built.as_secs_f64() * 1e3);
-                std::thread::sleep(pause);
-            }
-        });
+        tokio::spawn(keep_swapping(handle, arguments, pause));
     }
     listener.serve(watch).await;
     Ok(())
+}
+
+/// Ends only by failing.
+async fn keep_swapping(handle: TableHandle, arguments: Arguments, pause: Duration) -> Result<Infallible> {
+    let swap = move || -> Result<()> {
+        let started = Instant::now();
+        let next = table(arguments.routes)?;
+        let built = started.elapsed();
+        handle.swap(next);
+        println!("swapped: built in {:.1} ms", built.as_secs_f64() * 1e3);
+        Ok(())
+    };
+    loop {
+        match arguments.swap_on {
+            SwapOn::Thread => tokio::task::spawn_blocking(swap.clone()).await??,
+            SwapOn::Worker => swap()?,
+        }
+        tokio::time::sleep(pause).await;
+    }
 }
 
 fn tls(certificate: &Path, key: &Path) -> Result<TlsHandle> {

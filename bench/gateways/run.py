@@ -364,9 +364,10 @@ def swap(arguments, folder):
                 before = server.memory("VmRSS")
                 result = undisturbed(server, lambda: steady(server, "h1", arguments.seconds, arguments.rate))
                 peak = server.memory("VmHWM")
+                os.set_blocking(server.process.stdout.fileno(), False)
+                built = [float(it) for it in re.findall(r"built in ([\d.]+) ms", server.process.stdout.read() or "")]
             finally:
                 server.stop()
-            built = [float(it) for it in re.findall(r"built in ([\d.]+) ms", server.process.stdout.read())]
             result |= {"swaps": len(built), "built_ms": statistics.median(built) if built else 0, "before": before, "peak": peak}
             samples.setdefault(kind, []).append(result)
             raw.append({"round": number, "server": "penstock", "swaps_built": kind} | result)

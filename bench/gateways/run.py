@@ -268,10 +268,14 @@ def versions():
         done = subprocess.run(command, capture_output=True, text=True)
         return (done.stdout + done.stderr).strip().splitlines()[0].strip()
 
+    def found(pattern, *command):
+        match = re.search(pattern, subprocess.run(command, capture_output=True, text=True).stdout)
+        return match.group(1) if match else "of an unknown version"
+
     envoy = next(TOOLS.glob("envoy/lib/python*/site-packages/envoy/_bin/envoy"))
     return ", ".join([
-        first("nginx", "-v").removeprefix("nginx version: "), "envoy " + first(envoy, "--version").split("/")[1],
-        "caddy " + first(TOOLS / "bin/caddy", "version").split()[0], first("h2load", "--version").replace(" nghttp2/", " "),
+        first("nginx", "-v").removeprefix("nginx version: "), "envoy " + found(r"/(\d+\.\d+\.\d+)/", envoy, "--version"),
+        "caddy " + found(r"caddyserver/caddy/v2\s+v(\S+)", "go", "version", "-m", TOOLS / "bin/caddy"), first("h2load", "--version").replace(" nghttp2/", " "),
         first("rustc", "--version"),
     ])
 
@@ -364,10 +368,9 @@ def swap(arguments, folder):
                 before = server.memory("VmRSS")
                 result = undisturbed(server, lambda: steady(server, "h1", arguments.seconds, arguments.rate))
                 peak = server.memory("VmHWM")
-                os.set_blocking(server.process.stdout.fileno(), False)
-                built = [float(it) for it in re.findall(r"built in ([\d.]+) ms", server.process.stdout.read() or "")]
             finally:
                 server.stop()
+            built = [float(it) for it in re.findall(r"built in ([\d.]+) ms", server.process.stdout.read())]
             result |= {"swaps": len(built), "built_ms": statistics.median(built) if built else 0, "before": before, "peak": peak}
             samples.setdefault(kind, []).append(result)
             raw.append({"round": number, "server": "penstock", "swaps_built": kind} | result)

@@ -3,15 +3,13 @@
 //! The same rules hold for files (`manifest::rules`), where they can name lines. Here they are CEL, so each needs
 //! bounds on the lists and texts that it walks: the API server refuses a definition whose rules could cost too much.
 
-mod route;
-
 mod policy;
+mod route;
 
 use schemars::Schema;
 use serde_json::{Value, json};
 
 pub(crate) use self::policy::{compression, outlier_detection, rate_limit, rate_limit_key};
-
 pub(crate) use self::route::{
     cors, filter, fraction, http_rule, mirror, path_match, path_modifier, redirect, session_persistence, timeouts,
 };

@@ -6,6 +6,7 @@ pub mod body;
 pub mod drain;
 pub mod error;
 pub mod filter;
+mod kept;
 pub mod listen;
 pub mod observe;
 pub mod policy;

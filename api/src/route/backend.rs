@@ -70,6 +70,14 @@ impl From<BackendObjectReference> for HttpBackendRef {
     }
 }
 
+impl HttpBackendRef {
+    /// Whether it is of a kind that Penstock answers for.
+    #[must_use]
+    pub fn is_workload(&self) -> bool {
+        self.group == crate::GROUP && matches!(&*self.kind, "WorkloadDeployment" | "Workload")
+    }
+}
+
 fn service() -> String {
     "Service".to_owned()
 }

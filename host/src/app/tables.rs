@@ -2,8 +2,6 @@
 
 mod policy;
 
-pub(super) use self::policy::healths;
-
 use std::{num::NonZeroU16, ops::Range, sync::Arc, time::Duration};
 
 use http::{HeaderName, Request, StatusCode};
@@ -23,6 +21,7 @@ use penstock_router::{
     serve::{Action, Budgets, Carrier, Mirror, Retry, SessionConfig, Sessions, Table, Target, Timeouts, Weighted},
 };
 
+pub(super) use self::policy::healths;
 use crate::workload::Share;
 
 /// The shares of one deployment that are ready, with their replicas.

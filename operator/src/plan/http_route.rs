@@ -182,9 +182,7 @@ fn resolve(
 ) -> Result<String, (&'static str, String)> {
     let target = target(backend, object);
     let name = target.to_string();
-    let trouble = if backend.group != penstock_api::GROUP
-        || !matches!(&*backend.kind, "WorkloadDeployment" | "Workload")
-    {
+    let trouble = if !backend.is_workload() {
         let advice = "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`";
         Some((reasons::INVALID_KIND, format!("{} {name} is no kind of backend here: {advice}", backend.kind)))
     } else if target.namespace != object.namespace && !(around.permitted)(&backend.kind, &target) {

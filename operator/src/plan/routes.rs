@@ -202,7 +202,7 @@ fn rule(
 
 /// A workload of the same namespace. Whether it exists is not known here: copies are sent as soon as it is there.
 fn mirror(it: &HttpBackendRef, at: &str, unit: &Unit<'_>, findings: &mut Findings) -> Option<String> {
-    let advice = if it.group != penstock_api::GROUP || !matches!(&*it.kind, "WorkloadDeployment" | "Workload") {
+    let advice = if !it.is_workload() {
         "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`"
     } else if it.namespace.as_ref().is_some_and(|it| *it != unit.object.namespace) {
         "copies go to workloads of this namespace: use an HTTPRoute and a ReferenceGrant for another"

@@ -2,11 +2,11 @@
 //! is for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 
 use super::RateKey;
-use crate::{Body, BoxError, Cause, Error};
+use crate::{Body, BoxError, Cause, Error, kept::Kept};
 
 /// Locks that requests of different keys share.
 const SHARDS: usize = 16;
@@ -34,7 +34,7 @@ pub struct Concurrency {
 
 /// Counts by the name of their rule: a new table goes on with those of the old one, as requests do.
 #[derive(Debug, Default)]
-pub struct Concurrencies(Mutex<BTreeMap<String, Weak<Concurrency>>>);
+pub struct Concurrencies(Kept<String, Concurrency>);
 
 /// One of a key's places, given back when it is dropped.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ struct Held {
 impl Concurrency {
     /// `most` (none counts as one) for each key.
     #[must_use]
-    pub fn new(most: u32, by: RateKey) -> Arc<Self> {
+    pub fn new(most: u32, by: RateKey) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
-        Arc::new(Self { most: most.max(1), by, hashes: RandomState::new(), shards })
+        Self { most: most.max(1), by, hashes: RandomState::new(), shards }
     }
 
     /// A place, until the response has ended.
@@ -130,22 +130,14 @@ impl Concurrencies {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
+        Self(Kept::new())
     }
 
     /// The count of this rule: the one that some table or request still holds if its limit is the same, or a new one.
     #[must_use]
-    pub fn of(&self, rule: &str, most: u32, by: RateKey) -> Arc<Concurrency> {
-        let mut all = self.0.lock();
-        let same = |it: &Arc<Concurrency>| it.most == most.max(1) && it.by == by;
-        if let Some(known) = all.get(rule).and_then(Weak::upgrade).filter(same) {
-            return known;
-        }
-        // New limits are rare: the time to throw away what nobody holds.
-        all.retain(|_, it| it.strong_count() > 0);
-        let new = Concurrency::new(most, by);
-        all.insert(rule.to_owned(), Arc::downgrade(&new));
-        new
+    pub fn of(&self, rule: &str, most: u32, by: &RateKey) -> Arc<Concurrency> {
+        let same = |it: &Concurrency| it.most == most.max(1) && it.by == *by;
+        self.0.of(rule.to_owned(), same, || Concurrency::new(most, by.clone()))
     }
 }
 
@@ -156,7 +148,7 @@ mod tests {
     #[test]
     fn places_come_back_and_keys_are_forgotten() {
         let all = Concurrencies::new();
-        let limit = all.of("r", 2, RateKey::Client);
+        let limit = all.of("r", 2, &RateKey::Client);
         let enter = |last: u8| limit.enter([192, 0, 2, last].into(), &HeaderMap::new());
         let (one, two) = (enter(1).unwrap(), enter(1).unwrap());
         assert_eq!(enter(1).unwrap_err().cause, Cause::ConcurrencyLimited);
@@ -165,11 +157,11 @@ mod tests {
         let one = enter(1).unwrap();
         assert!(enter(1).is_err());
         assert!(
-            all.of("r", 2, RateKey::Client).enter([192, 0, 2, 1].into(), &HeaderMap::new()).is_err(),
+            all.of("r", 2, &RateKey::Client).enter([192, 0, 2, 1].into(), &HeaderMap::new()).is_err(),
             "the next table"
         );
         assert!(
-            all.of("r", 3, RateKey::Client).enter([192, 0, 2, 1].into(), &HeaderMap::new()).is_ok(),
+            all.of("r", 3, &RateKey::Client).enter([192, 0, 2, 1].into(), &HeaderMap::new()).is_ok(),
             "another limit"
         );
         drop((one, two, other));

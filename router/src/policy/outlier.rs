@@ -3,18 +3,16 @@
 //! What is known of a backend is kept by the names of its rule and its own, and outlives tables.
 
 use std::{
-    collections::BTreeMap,
     sync::{
-        Arc, Weak,
+        Arc, LazyLock,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Cause, serve::Weighted};
+use crate::{Cause, kept::Kept, serve::Weighted};
 
 /// The longest ejection.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -36,7 +34,6 @@ pub struct OutlierConfig {
 #[derive(Debug)]
 pub struct Outliers {
     config: OutlierConfig,
-    started: Instant,
     /// By their places; those that cannot fail have none.
     healths: Vec<Option<Arc<Health>>>,
 }
@@ -54,8 +51,8 @@ struct Health {
 }
 
 /// Healths by the names of rule and backend.
-#[derive(Debug)]
-pub struct Healths(Mutex<BTreeMap<(String, String), Weak<Health>>>);
+#[derive(Debug, Default)]
+pub struct Healths(Kept<(String, String), Health>);
 
 /// What is known of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +67,10 @@ pub struct HealthStatus {
     pub ejected: bool,
 }
 
-/// Times are milliseconds since the first use of any.
-fn clock() -> Instant {
-    static STARTED: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    *STARTED
+/// Milliseconds since this was first asked for; never zero, which means "not".
+fn now() -> u64 {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    millis(STARTED.elapsed()).saturating_add(1)
 }
 
 /// Whether a call that ended by this cause ended by its component's own fault.
@@ -95,28 +92,13 @@ impl Outliers {
     /// Instead of the backend at `place`, which was picked: another one if that one is left out. `failed`: where this request's last
     /// attempt failed, which is the last choice.
     pub(crate) fn instead(&self, backends: &Weighted, place: usize, failed: Option<usize>) -> usize {
-        let now = self.now();
+        let now = now();
         if !self.is_ejected(place, now) {
             return place;
         }
-        // In proportion to the weights of those that are left, references that lead nowhere aside.
-        let fit = |it: usize| {
-            let weight = backends.get(it).map_or(0, |target| target.weight);
-            let known = self.healths.get(it).is_some_and(Option::is_some);
-            if known && !self.is_ejected(it, now) && failed != Some(it) { u64::from(weight) } else { 0 }
-        };
-        let total: u64 = (0..self.healths.len()).map(fit).sum();
-        if total == 0 {
-            return place;
-        }
-        let mut point = fastrand::u64(..total);
-        let found = (0..self.healths.len()).find(|it| {
-            let weight = fit(*it);
-            let here = point < weight;
-            point = point.saturating_sub(weight);
-            here
-        });
-        found.unwrap_or(place)
+        // References that lead nowhere keep their own share, no more.
+        let fits = |it: usize| self.health(it).is_some_and(|health| !health.is_ejected(now)) && failed != Some(it);
+        backends.pick_among(fits).unwrap_or(place)
     }
 
     /// A response went to its end.
@@ -131,7 +113,7 @@ impl Outliers {
     /// A call ended by this cause, which may be its component's own fault.
     pub(crate) fn failed(&self, place: usize, cause: Cause) {
         if is_fault(cause) {
-            self.failed_at(place, self.now());
+            self.failed_at(place, now());
         }
     }
 
@@ -169,10 +151,6 @@ impl Outliers {
     fn health(&self, place: usize) -> Option<&Health> {
         self.healths.get(place)?.as_deref()
     }
-
-    fn now(&self) -> u64 {
-        millis(self.started.elapsed()).saturating_add(1)
-    }
 }
 
 // === impl Health ===
@@ -193,48 +171,26 @@ impl Healths {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
+        Self(Kept::new())
     }
 
     /// The backends of a rule, by their own names in the order of their places ([`Backend::id`](crate::Backend::id)).
     #[must_use]
     pub fn of(&self, rule: &str, config: OutlierConfig, names: &[Option<&str>]) -> Outliers {
-        let mut all = self.0.lock();
-        all.retain(|_, health| health.strong_count() > 0);
-        let healths = names.iter().map(|name| {
-            let key = (rule.to_owned(), (*name)?.to_owned());
-            let health = all.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-                let health = Arc::<Health>::default();
-                all.insert(key, Arc::downgrade(&health));
-                health
-            });
-            Some(health)
-        });
-        Outliers { config, started: clock(), healths: healths.collect() }
+        let health = |name: &&str| self.0.of((rule.to_owned(), (*name).to_owned()), |_| true, Health::default);
+        Outliers { config, healths: names.iter().map(|name| name.as_ref().map(health)).collect() }
     }
 
     /// All that is known, for metrics.
     #[must_use]
     pub fn status(&self) -> Vec<HealthStatus> {
-        let now = millis(clock().elapsed()).saturating_add(1);
-        let all = self.0.lock();
-        all.iter()
-            .filter_map(|((rule, backend), health)| {
-                let health = health.upgrade()?;
-                Some(HealthStatus {
-                    rule: rule.clone(),
-                    backend: backend.clone(),
-                    ejections: health.ejections.load(Relaxed),
-                    ejected: health.is_ejected(now),
-                })
-            })
-            .collect()
-    }
-}
-
-impl Default for Healths {
-    fn default() -> Self {
-        Self::new()
+        let now = now();
+        self.0.map(|(rule, backend), health| HealthStatus {
+            rule: rule.clone(),
+            backend: backend.clone(),
+            ejections: health.ejections.load(Relaxed),
+            ejected: health.is_ejected(now),
+        })
     }
 }
 

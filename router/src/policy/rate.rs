@@ -7,15 +7,13 @@ mod header;
 mod keys;
 
 use std::{
-    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     net::IpAddr,
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::{
@@ -23,7 +21,7 @@ use self::{
     header::Allowance,
     keys::Keys,
 };
-use crate::{Cause, Error};
+use crate::{Cause, Error, kept::Kept};
 
 /// Keys of one rule that are told apart, at most: 2 MiB of them.
 const KEYS: usize = 65_536;
@@ -73,7 +71,7 @@ enum Counts {
 /// Limiters by the name of their rule. A new table of the same rule with the same limit goes on counting where the old one
 /// was: it must not be a way around a limit that routes change often.
 #[derive(Debug, Default)]
-pub struct RateLimiters(Mutex<BTreeMap<String, Weak<RateLimiter>>>);
+pub struct RateLimiters(Kept<String, RateLimiter>);
 
 // === impl RateLimiter ===
 
@@ -142,21 +140,13 @@ impl RateLimiters {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
+        Self(Kept::new())
     }
 
     /// The limiter of this rule: the one that some table still holds if its limit is the same, or a new one.
     #[must_use]
     pub fn of(&self, rule: &str, rate: &Rate) -> Arc<RateLimiter> {
-        let mut limiters = self.0.lock();
-        if let Some(limiter) = limiters.get(rule).and_then(Weak::upgrade).filter(|it| it.rate == *rate) {
-            return limiter;
-        }
-        // New limits are rare: the time to throw away what nobody holds.
-        limiters.retain(|_, limiter| limiter.strong_count() > 0);
-        let limiter = Arc::new(RateLimiter::new(rate.clone()));
-        limiters.insert(rule.to_owned(), Arc::downgrade(&limiter));
-        limiter
+        self.0.of(rule.to_owned(), |it| it.rate == *rate, || RateLimiter::new(rate.clone()))
     }
 }
 

@@ -75,6 +75,21 @@ impl Weighted {
         Some((place, self.0.get(place)?))
     }
 
+    /// The place of one of those that fit, at random by weight; `None` if those have no weight.
+    #[must_use]
+    pub(crate) fn pick_among(&self, fits: impl Fn(usize) -> bool) -> Option<usize> {
+        let fitting = || self.targets().enumerate().filter(|(place, _)| fits(*place));
+        let total: u64 = fitting().map(|(_, target)| u64::from(target.weight)).sum();
+        let mut point = (total > 0).then(|| fastrand::u64(..total))?;
+        let found = fitting().find(|(_, target)| {
+            let weight = u64::from(target.weight);
+            let found = point < weight;
+            point = point.saturating_sub(weight);
+            found
+        });
+        found.map(|(place, _)| place)
+    }
+
     /// A target by its place.
     #[must_use]
     pub(crate) fn get(&self, place: usize) -> Option<&Target> {

@@ -3,16 +3,14 @@
 //! GEP-3388 (`BackendTrafficPolicy.retryConstraint.budget`) has the idea and the numbers: 20% of the requests, and ten a
 //! second besides, so that a rule with little traffic can be helped too.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::kept::Kept;
 
 /// One repeated call, in the unit of the balance.
 const CALL: u64 = 100;
@@ -40,7 +38,7 @@ pub struct Budget {
 /// Budgets by the name of their rule. A new table of the same rule goes on with the old one's balance: it must not be a
 /// way around the budget that routes change often.
 #[derive(Debug, Default)]
-pub struct Budgets(Mutex<BTreeMap<String, Weak<Budget>>>);
+pub struct Budgets(Kept<String, Budget>);
 
 // === impl Budget ===
 
@@ -83,21 +81,13 @@ impl Budgets {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
+        Self(Kept::new())
     }
 
     /// The budget of this rule: the one that some table still holds, or a new one.
     #[must_use]
     pub fn of(&self, rule: &str) -> Arc<Budget> {
-        let mut budgets = self.0.lock();
-        if let Some(budget) = budgets.get(rule).and_then(Weak::upgrade) {
-            return budget;
-        }
-        // New rules are rare: the time to throw away what nobody holds.
-        budgets.retain(|_, budget| budget.strong_count() > 0);
-        let budget = Arc::new(Budget::default());
-        budgets.insert(rule.to_owned(), Arc::downgrade(&budget));
-        budget
+        self.0.of(rule.to_owned(), |_| true, Budget::default)
     }
 }
 
@@ -162,6 +152,6 @@ mod tests {
         assert_eq!(spent(&budgets.of("default/r 1"), 100, 0), 10, "another rule has its own");
         drop(new);
         assert_eq!(spent(&budgets.of("default/r 0"), 100, 0), 10, "nobody held it any more");
-        assert_eq!(budgets.0.lock().len(), 1, "those of rules that are gone go");
+        assert_eq!(budgets.0.len(), 1, "those of rules that are gone go");
     }
 }

@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{action::Weighted, peer::Shared};
+use super::{action::Weighted, peer::Shared, weighted::scaled};
 use crate::{Backend, Body, BoxError, CallContext, Cause, admit::Admission, observe::Mirrored};
 
 /// The longest body that is copied, as for repeated calls.
@@ -86,9 +86,7 @@ struct Tee {
 impl Mirror {
     fn takes(&self, place: usize, random: u64) -> bool {
         let here = self.only.as_ref().is_none_or(|only| only.contains(&place));
-        // The high half of the product is `random` scaled to 0..denominator, evenly and without a division.
-        let point = (u128::from(random) * u128::from(self.denominator)) >> u64::BITS;
-        here && point < u128::from(self.numerator)
+        here && scaled(random, self.denominator.into()) < u64::from(self.numerator)
     }
 }
 

@@ -152,22 +152,13 @@ impl Sessions {
         failed: Option<usize>,
     ) -> Option<(usize, &'b Target)> {
         let Some(claim) = &visit.session else { return another(backends, failed) };
-        let own = |but: Option<usize>| {
-            let own = move |place: &usize| self.tokens.get(*place) == Some(&Some(claim.token)) && Some(*place) != but;
-            (0..self.tokens.len()).filter(own).filter_map(|place| Some((place, backends.get(place)?)))
-        };
-        let but = failed.filter(|_| own(failed).next().is_some());
-        let total: u64 = own(but).map(|(_, target)| u64::from(target.weight)).sum();
-        if total == 0 {
-            return fastrand::choice(own(but).collect::<Vec<_>>());
-        }
-        let mut point = fastrand::u64(..total);
-        own(but).find(|(_, target)| {
-            let weight = u64::from(target.weight);
-            let found = point < weight;
-            point = point.saturating_sub(weight);
-            found
-        })
+        let own = |place: &usize| self.tokens.get(*place) == Some(&Some(claim.token));
+        let others = || (0..self.tokens.len()).filter(|place| own(place) && Some(*place) != failed);
+        let but = failed.filter(|_| others().next().is_some());
+        let fits = |place: usize| own(&place) && Some(place) != but;
+        let any = || fastrand::choice((0..self.tokens.len()).filter(|place| fits(*place)).collect::<Vec<_>>());
+        let place = backends.pick_among(fits).or_else(any)?;
+        Some((place, backends.get(place)?))
     }
 
     /// Tells the client which backend it is to come back to, unless it knows.

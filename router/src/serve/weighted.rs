@@ -15,6 +15,11 @@ enum Items<T> {
     Many(Vec<(u64, T)>),
 }
 
+/// `r`, even over all `u64`, as a number below `total`: the high half of the product, without a division.
+pub(super) fn scaled(r: u64, total: u64) -> u64 {
+    ((u128::from(r) * u128::from(total)) >> u64::BITS) as u64
+}
+
 // === impl Shares ===
 
 impl<T> Shares<T> {
@@ -45,8 +50,7 @@ impl<T> Shares<T> {
         match &self.items {
             Items::One(_) => (self.total > 0).then_some(0),
             Items::Many(items) => {
-                // The high half of the product is `r` scaled to 0..total, evenly and without a division.
-                let point = ((u128::from(r) * u128::from(self.total)) >> u64::BITS) as u64;
+                let point = scaled(r, self.total);
                 let index = items.partition_point(|(sum, _)| *sum <= point);
                 (index < items.len()).then_some(index)
             }
@@ -59,7 +63,7 @@ impl<T> Shares<T> {
         let Items::Many(items) = &self.items else { return if place == 0 { None } else { self.pick(r) } };
         let Some((upto, _)) = items.get(place) else { return self.pick(r) };
         let before = place.checked_sub(1).and_then(|last| items.get(last)).map_or(0, |(sum, _)| *sum);
-        let point = ((u128::from(r) * u128::from(self.total - (upto - before))) >> u64::BITS) as u64;
+        let point = scaled(r, self.total - (upto - before));
         // The others as one range: what lies at or after the gap is moved beyond it.
         let point = if point < before { point } else { point + (upto - before) };
         let index = items.partition_point(|(sum, _)| *sum <= point);

@@ -6,8 +6,9 @@ use super::{super::diagnostic::Problem, cors, no_duplicates};
 use crate::{
     hostname,
     route::{
-        HttpHeaderFilter, HttpPathModifier, HttpRequestMirror, HttpRequestRedirect, HttpRouteFilter, HttpRouteMatch,
-        HttpRouteRetry, HttpRouteSpec, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
+        HttpBackendRef, HttpHeaderFilter, HttpPathModifier, HttpRequestMirror, HttpRequestRedirect, HttpRouteFilter,
+        HttpRouteMatch, HttpRouteRetry, HttpRouteSpec, HttpRouteTimeouts, PathMatchType, SessionPersistence,
+        SessionPersistenceType,
     },
     workload::HttpRule,
 };
@@ -184,8 +185,7 @@ fn mirror(mirror: &HttpRequestMirror, at: &str, problems: &mut Vec<Problem>) {
         let advice = "make the numerator at most the denominator";
         problems.push(Problem::error(format!("{at}.fraction"), "more than all requests", advice));
     }
-    let target = &mirror.backend_ref;
-    if target.group != crate::GROUP || !matches!(&*target.kind, "WorkloadDeployment" | "Workload") {
+    if !HttpBackendRef::from(mirror.backend_ref.clone()).is_workload() {
         let advice = "write `group: runtime.wasmcloud.dev` and `kind: WorkloadDeployment`".to_owned();
         problems.push(Problem::warning(format!("{at}.backendRef"), "copies go to workloads only", Some(advice)));
     }

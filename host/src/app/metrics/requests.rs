@@ -98,10 +98,10 @@ impl Metrics {
         let routed: BTreeSet<&str> = names.collect();
         self.series.rcu(|all| {
             let mut all = ByListener::clone(all);
-            for (listener, of) in &mut all {
-                of.retain(|workload, _| !gone(listener, workload) || is_routed(status, listener, &routed, workload));
-            }
-            all.retain(|_, of| !of.is_empty());
+            all.retain(|listener, of| {
+                of.retain(|workload, _| !gone(listener, workload) || routed.contains(workload.as_str()));
+                status.listeners.contains_key(listener) && !of.is_empty()
+            });
             all
         });
     }
@@ -135,10 +135,6 @@ impl Observer for Metrics {
             counter.fetch_add(1, Relaxed);
         }
     }
-}
-
-fn is_routed(status: &HostStatus, listener: &str, routed: &BTreeSet<&str>, workload: &str) -> bool {
-    status.listeners.contains_key(listener) && routed.contains(workload)
 }
 
 /// What is counted of a request.

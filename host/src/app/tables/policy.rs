@@ -31,8 +31,10 @@ pub(in crate::app) fn healths() -> Vec<HealthStatus> {
 
 pub(super) fn of(spec: &RulePolicy, backends: &Weighted) -> Result<Policy, String> {
     let rate = spec.rate_limit.as_ref().map(rate).transpose()?;
-    let concurrency =
-        spec.concurrency.as_ref().map(|it| key(it.by.as_ref()).map(|by| CONCURRENCIES.of(&spec.rule, it.requests, by)));
+    let concurrency = spec
+        .concurrency
+        .as_ref()
+        .map(|it| key(it.by.as_ref()).map(|by| CONCURRENCIES.of(&spec.rule, it.requests, &by)));
     let limits = spec.limits.unwrap_or_default();
     Ok(Policy {
         rate: rate.map(|it| LIMITERS.of(&spec.rule, &it)),

@@ -2,14 +2,17 @@
 //! as need be. Rules with none of these do not come here.
 //!
 //! Each attempt picks its backend anew and is admitted anew, and holds nothing of the one before: that one's response was
-//! dropped (which ends its call) and its permit given back before the pause. Only a response whose head has not gone to the
-//! client can be given up, and this is where that is so: once it is returned from here it is sent.
+//! read to its end, if that came soon, or dropped (which ends its call), and its permit given back before the pause. Only a
+//! response whose head has not gone to the client can be given up, and this is where that is so: once it is returned from
+//! here it is sent.
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response, request::Parts};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Action, Peer, Retry, Target,
@@ -25,6 +28,10 @@ use super::{
     upload::Upload,
 };
 use crate::{Body, CallContext, Error, admit::Permit, filter::CorsAnswer, policy::Outliers};
+
+/// How much of a response that is given up is read, and for how long.
+const READ_OUT_BYTES: usize = 64 * 1024;
+const READ_OUT_TIME: Duration = Duration::from_millis(10);
 
 /// What the flight is told of its attempts.
 pub(crate) struct Held<'f> {
@@ -98,9 +105,14 @@ pub(crate) async fn answer(
             replay.settle();
             return Ok(attempt.finish(outcome?, place, visit.as_ref()));
         };
-        drop(outcome);
+        let next = Instant::now().checked_add(pause);
+        if let Ok(given_up) = outcome {
+            read_out(given_up.into_body()).await;
+        }
         *permit = None;
-        sleep(pause).await;
+        if let Some(next) = next {
+            sleep_until(next).await;
+        }
         *retries += 1;
         failed = Some(place);
     }
@@ -138,6 +150,23 @@ fn again(
         return None;
     }
     retry.repeats(outcome, &parts.method)
+}
+
+/// Reads the body of a response that is given up, if it is short and comes at once, as errors are and do. An instance that was
+/// cut off in the middle of an answer cannot serve again, and a warm one is worth more than this.
+async fn read_out(mut body: Body) {
+    let short = async {
+        let mut left = READ_OUT_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let read = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(read) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // What takes longer is cut off.
+    let _ = timeout(READ_OUT_TIME, short).await;
 }
 
 /// When the request must have been answered: as `call` has it, a client that still sends has more time.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
+    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -11,8 +12,10 @@ use std::{
 };
 
 use crate::server::{Answer, Server, backend, eventually, gate, ok, route, target};
+use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use penstock_router::{
     Action, Backend, Body, Budget, Cause, Ended, Error, ListenerLimits, Retry, Target, Timeouts, Weighted,
     admit::Admission, route::RouteTable,
@@ -281,6 +284,47 @@ async fn a_pause_that_ends_after_the_deadline_is_not_made() {
     assert_eq!(server.connect().await.get("/").await.status, 500);
     assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(calls.load(Relaxed), 1);
+}
+
+/// A body of one piece that comes in a moment, and then its end or never anything more; it counts ends that were read.
+fn late(ends: bool, read: &Arc<AtomicUsize>) -> Body {
+    let read = Arc::clone(read);
+    let frames = futures_util::stream::unfold(0, move |frame| {
+        let read = Arc::clone(&read);
+        async move {
+            match frame {
+                0 => {
+                    sleep(Duration::from_millis(1)).await;
+                    Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"failed"))), 1))
+                }
+                _ if ends => {
+                    read.fetch_add(1, Relaxed);
+                    None
+                }
+                _ => std::future::pending().await,
+            }
+        }
+    });
+    Body::boxed(StreamBody::new(frames))
+}
+
+#[tokio::test]
+async fn a_short_response_that_is_given_up_is_read_to_its_end() {
+    for ends in [true, false] {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (calls, counter) = (AtomicUsize::new(0), Arc::clone(&read));
+        let down = backend(move |_, _| {
+            let fails = calls.fetch_add(1, Relaxed) < 2;
+            let body = late(ends, &counter);
+            async move { if fails { Ok(Response::builder().status(503).body(body).unwrap()) } else { ok("there") } }
+        });
+        let policy = Retry { backoff: Duration::ZERO, ..*retry(&[503], 5).unwrap() };
+        let server = serve(vec![target(&down, &gate(1, 0))], Some(Box::new(policy)));
+        let asked = Instant::now();
+        assert_eq!(server.connect().await.get("/").await.status, 200, "ends: {ends}");
+        assert_eq!(read.load(Relaxed), if ends { 2 } else { 0 });
+        assert!(asked.elapsed() < Duration::from_secs(5), "nobody waits for one that does not end");
+    }
 }
 
 #[tokio::test]

@@ -359,7 +359,7 @@ def swap(arguments, folder):
     """Live traffic while a table of 100,000 routes is built and swapped, and without."""
     raw, samples = [], {}
     often = ["--swap-every", "300"]
-    kinds = {"none": [], "on a thread": often, "on a worker": [*often, "--swap-on", "worker"]}
+    kinds = {"none": [], "in the background": often, "on a thread": [*often, "--swap-on", "thread"], "on a worker": [*often, "--swap-on", "worker"]}
     for number in range(arguments.rounds):
         for kind, more in list(kinds.items())[:: 1 if number % 2 == 0 else -1]:
             server = Server("penstock", [TARGET / "native", "--routes", "100000", *more], {}, log=folder / "native.log",
@@ -374,7 +374,7 @@ def swap(arguments, folder):
             result |= {"swaps": len(built), "built_ms": statistics.median(built) if built else 0, "before": before, "peak": peak}
             samples.setdefault(kind, []).append(result)
             raw.append({"round": number, "server": "penstock", "swaps_built": kind} | result)
-            print(f"round {number}: {kind:12} p50 {result['p50']} us, p99 {result['p99']} us, {len(built)} swaps", file=sys.stderr, flush=True)
+            print(f"round {number}: {kind:17} p50 {result['p50']} us, p99 {result['p99']} us, {len(built)} swaps", file=sys.stderr, flush=True)
     rows = [["swaps built", "req/s", "p50 us", "p99 us", "by p99 without", "p99.9 us", "swaps", "built in ms", "MiB", "at most"]]
     for kind, all in samples.items():
         by = "" if kind == "none" else ratio(all, samples["none"], "p99")

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod backend;
+pub mod background;
 pub mod body;
 pub mod drain;
 pub mod error;

@@ -6,10 +6,11 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::serve::Table;
+use crate::{background, serve::Table};
 
-/// Tables larger than this are freed on a blocking thread: the last request of a generation is not the one to pay.
-const FREE_INLINE: usize = 256;
+/// Tables larger than this are built and freed in the [background]: the last request of a generation is not the one to pay,
+/// nor are its neighbours.
+pub const LARGE: usize = 256;
 
 /// One immutable generation of a listener's routes.
 ///
@@ -111,10 +112,10 @@ impl Generation {
 impl Drop for Generation {
     fn drop(&mut self) {
         let table = std::mem::take(&mut self.table);
-        if table.len() > FREE_INLINE
+        if table.len() > LARGE
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            drop(runtime.spawn_blocking(move || drop(table)));
+            drop(runtime.spawn(background::run(move || drop(table))));
         } else {
             drop(table);
         }

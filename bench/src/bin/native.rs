@@ -21,7 +21,7 @@ use penstock_bench::{BODY, routes};
 use penstock_router::{
     Action, Backend, BackendFuture, Body, CallContext, Listener, ListenerConfig, Table, TableHandle, Target, Weighted,
     admit::{Admission, Limits},
-    drain,
+    background, drain,
     route::{Match, PathMatch, Route, Rule},
     tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsHandle},
 };
@@ -45,13 +45,15 @@ struct Arguments {
     #[arg(long)]
     swap_every: Option<u64>,
     /// Where it builds them.
-    #[arg(long, value_enum, default_value = "thread")]
+    #[arg(long, value_enum, default_value = "background")]
     swap_on: SwapOn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum SwapOn {
-    /// A thread beside those that serve.
+    /// A thread of low priority, as a host does.
+    Background,
+    /// A thread beside those that serve, with the same priority.
     Thread,
     /// One of those that serve, which serves nobody meanwhile: what a task does that builds a table itself.
     Worker,
@@ -131,6 +133,7 @@ async fn keep_swapping(handle: TableHandle, arguments: Arguments, pause: Duratio
     };
     loop {
         match arguments.swap_on {
+            SwapOn::Background => background::run(swap.clone()).await?,
             SwapOn::Thread => tokio::task::spawn_blocking(swap.clone()).await??,
             SwapOn::Worker => swap()?,
         }

@@ -14,10 +14,11 @@ use std::{
 use arc_swap::ArcSwap;
 use penstock_api::snapshot::{self, Snapshot};
 use penstock_router::{
+    Table, background,
     drain::{DrainSignal, DrainWatch},
     listen::{Listener, ListenerConfig},
     observe::Observer,
-    swap::TableHandle,
+    swap::{LARGE, TableHandle},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -151,9 +152,9 @@ impl Reconciler {
                         break;
                     }
                     self.desired = wanted.borrow_and_update().clone();
-                    self.reconcile();
+                    self.reconcile().await;
                 }
-                Some(event) = self.events.recv() => self.handle(event),
+                Some(event) = self.events.recv() => self.handle(event).await,
                 Some(_) = self.serving.join_next() => {}
                 _ = refresh.tick() => {}
             }
@@ -162,7 +163,7 @@ impl Reconciler {
         while self.serving.join_next().await.is_some() {}
     }
 
-    fn handle(&mut self, event: Event) {
+    async fn handle(&mut self, event: Event) {
         match event {
             Event::Started(id, result) => self.started(&id, *result),
             Event::RetryShare(id) => {
@@ -179,7 +180,7 @@ impl Reconciler {
                 self.shares.remove(&id);
             }
         }
-        self.reconcile();
+        self.reconcile().await;
     }
 
     fn started(&mut self, id: &str, result: Result<Share, StartError>) {
@@ -200,10 +201,10 @@ impl Reconciler {
         }
     }
 
-    fn reconcile(&mut self) {
+    async fn reconcile(&mut self) {
         let desired = self.desired.clone();
         self.start_shares(&desired);
-        self.update_listeners(&desired);
+        self.update_listeners(&desired).await;
         self.retire_shares(&desired);
     }
 
@@ -230,7 +231,7 @@ impl Reconciler {
         }
     }
 
-    fn update_listeners(&mut self, desired: &Snapshot) {
+    async fn update_listeners(&mut self, desired: &Arc<Snapshot>) {
         let gone: Vec<String> = self
             .listeners
             .iter()
@@ -253,12 +254,8 @@ impl Reconciler {
         }
         self.closing.retain(|it| it.has_changed().is_ok());
         let mut added = false;
-        for spec in &desired.listeners {
+        for (place, spec) in desired.listeners.iter().enumerate() {
             let built = self.inputs(desired, spec);
-            let table = |this: &Self| {
-                let ready = |deployment: &str| this.ready(desired, deployment);
-                tables::build(&spec.routes, &ready)
-            };
             if let Some(entry) = self.listeners.get_mut(&spec.name)
                 && let (Some(secured), Some(tls)) = (&mut entry.tls, &spec.tls)
                 && entry.spec.tls.as_ref() != Some(tls)
@@ -271,13 +268,13 @@ impl Reconciler {
             match known {
                 Some(true) => {}
                 Some(false) => {
-                    let (table, route_errors) = table(self);
+                    let (table, route_errors) = self.table(desired, place).await;
                     let Some(entry) = self.listeners.get_mut(&spec.name) else { continue };
                     entry.handle.swap(table);
                     (entry.spec, entry.built, entry.route_errors) = (spec.clone(), built, route_errors);
                 }
                 None => {
-                    let (table, route_errors) = table(self);
+                    let (table, route_errors) = self.table(desired, place).await;
                     let tls = match spec.tls.as_ref().map(Secured::new).transpose() {
                         Ok(tls) => tls,
                         Err(error) => {
@@ -309,6 +306,21 @@ impl Reconciler {
             let directory = self.listeners.iter().map(|(name, entry)| (name.clone(), entry.handle.clone())).collect();
             self.directory.store(Arc::new(directory));
         }
+    }
+
+    /// The table of the listener at that place, and which of its routes are left out. A large one is built in the background.
+    async fn table(&self, desired: &Arc<Snapshot>, place: usize) -> (Table, Vec<String>) {
+        let Some(spec) = desired.listeners.get(place) else { return Default::default() };
+        let ready: BTreeMap<String, Vec<(Arc<Share>, u32)>> =
+            named(spec).into_iter().map(|it| (it.to_owned(), self.ready(desired, it))).collect();
+        let build = move |spec: &snapshot::Listener| {
+            tables::build(&spec.routes, &|deployment: &str| ready.get(deployment).cloned().unwrap_or_default())
+        };
+        if spec.routes.len() <= LARGE {
+            return build(spec);
+        }
+        let desired = desired.clone();
+        background::run(move || desired.listeners.get(place).map(build).unwrap_or_default()).await
     }
 
     /// Binds every listener that is not bound yet, once what it leads to has come to the end of its first start.
@@ -386,12 +398,12 @@ impl Reconciler {
 
     /// What decides a listener's table beside its routes.
     fn inputs(&self, desired: &Snapshot, spec: &snapshot::Listener) -> Vec<(String, u32)> {
-        let named = |deployment: &str| deployments(spec).any(|it| it == deployment);
+        let named = named(spec);
         desired
             .shares
             .iter()
+            .filter(|share| named.contains(share.deployment.as_str()))
             .filter(|share| matches!(self.shares.get(&share.id), Some(ShareEntry { state: State::Ready(_), .. })))
-            .filter(|share| named(&share.deployment))
             .map(|share| (share.id.clone(), share.replicas))
             .collect()
     }
@@ -441,10 +453,17 @@ impl Reconciler {
     }
 }
 
-/// The deployments that a listener's routes name.
+/// The deployments that answer a listener's requests.
 fn deployments(spec: &snapshot::Listener) -> impl Iterator<Item = &str> {
     let rules = spec.routes.iter().flat_map(|route| &route.rules);
     rules.flat_map(|rule| &rule.backends).map(|backend| backend.deployment.as_str())
+}
+
+/// All that a listener's routes name: who answers, and who gets copies.
+fn named(spec: &snapshot::Listener) -> BTreeSet<&str> {
+    let rules = spec.routes.iter().flat_map(|route| &route.rules);
+    let mirrors = rules.flat_map(snapshot::RouteRule::all_mirrors).map(|mirror| mirror.deployment.as_str());
+    deployments(spec).chain(mirrors).collect()
 }
 
 /// The tables that had a share when it was no longer wanted.

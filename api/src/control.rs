@@ -6,8 +6,8 @@ mod generated {
 }
 
 pub use self::generated::{
-    Down, Hello, ListenerReport, Load, Redirect, Report, ShareLoad, ShareReport, Snapshot, Up, control_client,
-    control_server, down, share_report, up,
+    Certificate, Down, Hello, ListenerReport, Load, Peer, PeerShare, Peers, Redirect, Report, ShareLoad, ShareReport,
+    Snapshot, Up, control_client, control_server, down, share_report, up,
 };
 
 /// The audience of the tokens that hosts show to the operator.
@@ -18,3 +18,9 @@ pub const PORT: u16 = 9443;
 pub const JSON: u32 = 1;
 /// The largest message in either direction. A host with 10,000 shares gets some 20 MiB.
 pub const MAX_MESSAGE: usize = 256 << 20;
+
+/// The name of a host among hosts: what its certificate is for. It resolves nowhere.
+#[must_use]
+pub fn peer_name(host_id: &str) -> String {
+    format!("{host_id}.peers.penstock.internal")
+}

@@ -56,11 +56,14 @@ pub struct Capacity {
     pub queue_depth: u32,
     /// How long a call may wait, in milliseconds.
     pub queue_timeout_ms: u64,
+    /// Whether calls for which there is no place go to another host that has one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spill: bool,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { concurrency: 100, queue_depth: 100, queue_timeout_ms: 5_000 }
+        Self { concurrency: 100, queue_depth: 100, queue_timeout_ms: 5_000, spill: false }
     }
 }
 

@@ -9,7 +9,7 @@ mod resource;
 mod volume;
 
 pub use self::{
-    capacity::{Capacity, TopologySpread, Unsatisfiable},
+    capacity::{Capacity, TopologySpread, Unsatisfiable, WhenFull},
     component::{Component, ImagePullPolicy, LocalResources, Service, VolumeMount},
     environment::{ConfigSource, Environment},
     http::{Http, HttpRule},

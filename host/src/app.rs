@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
 pub use metrics::Metrics;
-pub use status::{CertificateStatus, HostStatus, ListenerStatus, ShareState, ShareStatus, TlsStatus};
+pub use status::{CertificateStatus, HostStatus, ListenerStatus, ShareState, ShareStatus, SpillStatus, TlsStatus};
 
 use crate::{
     engine::{
@@ -33,6 +33,7 @@ use crate::{
         artifact::{ArtifactError, ArtifactStore, StoreOptions},
     },
     instance::HeavyRuntime,
+    peer::{Peers, PeersError},
     workload::{ScratchSpace, Services},
 };
 use reconcile::Directory;
@@ -52,6 +53,17 @@ pub struct HostConfig {
     pub listener: ListenerConfig,
     /// How long a share that is no longer wanted may finish what is in flight.
     pub drain_timeout: Duration,
+    /// How other hosts reach this one; `None`: there are no others.
+    pub peer: Option<PeerConfig>,
+}
+
+/// A host among others.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// The host's id: its certificate is for that.
+    pub host_id: String,
+    /// Where it takes calls that other hosts pass on.
+    pub address: SocketAddr,
 }
 
 impl HostConfig {
@@ -65,6 +77,7 @@ impl HostConfig {
             default_memory_mib: 256,
             listener: ListenerConfig::new(""),
             drain_timeout: Duration::from_secs(30),
+            peer: None,
         }
     }
 }
@@ -88,6 +101,14 @@ pub enum HostError {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// Other hosts cannot reach this one.
+    #[error("calls of other hosts cannot be taken on {address}: {source}")]
+    Peers {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: PeersError,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -99,6 +120,7 @@ pub struct Host {
     status: watch::Sender<HostStatus>,
     metrics: OnceLock<Arc<Metrics>>,
     directory: Directory,
+    peers: Option<Arc<Peers>>,
     drain: DrainSignal,
     done: watch::Receiver<bool>,
     _ticker: Ticker,
@@ -114,6 +136,14 @@ impl Host {
         let engine = engine::build(config.engine).map_err(HostError::Engine)?;
         let ticker = Ticker::start(&engine)?;
         let volumes = config.cache_dir.join("volumes");
+        let (drain, watch) = drain::channel();
+        let peers = config.peer.as_ref().map(|peer| {
+            std::net::TcpListener::bind(peer.address)
+                .map_err(PeersError::from)
+                .and_then(|listener| Peers::start(listener, &peer.host_id, watch.clone()))
+                .map_err(|source| HostError::Peers { address: peer.address, source })
+        });
+        let peers = peers.transpose()?;
         let services = Services {
             artifacts: ArtifactStore::new(engine.clone(), config.cache_dir.join("artifacts"), config.store.clone())?,
             engine,
@@ -121,11 +151,11 @@ impl Host {
             heavy: Arc::new(HeavyRuntime::start()?),
             default_memory: (config.default_memory_mib as usize) << 20,
             scratch: ScratchSpace::take(&volumes).map_err(|source| HostError::Volumes { path: volumes, source })?,
+            peers: peers.clone(),
         };
         let (desired, wanted) = watch::channel(Arc::new(Snapshot::default()));
         let status = watch::Sender::new(HostStatus::default());
         let (finished, done) = watch::channel(false);
-        let (drain, watch) = drain::channel();
         let directory = Directory::default();
         let reconciler =
             reconcile::Reconciler::new(config, services, observer, directory.clone(), status.clone(), watch);
@@ -134,7 +164,7 @@ impl Host {
             // Nobody listens any more if the host itself is gone.
             let _ = finished.send(true);
         });
-        Ok(Arc::new(Self { desired, status, metrics: OnceLock::new(), directory, drain, done, _ticker: ticker }))
+        Ok(Arc::new(Self { desired, status, metrics: OnceLock::new(), directory, peers, drain, done, _ticker: ticker }))
     }
 
     /// Replaces what the host should run and route. Returns at once; [`Self::status`] tells how far it is. What cannot
@@ -147,6 +177,12 @@ impl Host {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<HostStatus> {
         self.status.subscribe()
+    }
+
+    /// The host among others, if it was started as one.
+    #[must_use]
+    pub const fn peers(&self) -> Option<&Arc<Peers>> {
+        self.peers.as_ref()
     }
 
     /// Says that the host is about to stop: it is no longer ready, and serves on until it is [drained](Self::drain).

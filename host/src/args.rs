@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Where /livez, /readyz, /metrics and /v1/... are.
     #[arg(long, env = "PENSTOCK_ADMIN", default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
     pub(crate) admin: SocketAddr,
+    /// Where other hosts pass calls on to, for workloads that spill; always TLS, for hosts of the same operator only.
+    #[arg(long, env = "PENSTOCK_PEER", default_value = "0.0.0.0:9444", value_name = "ADDRESS")]
+    pub(crate) peer: SocketAddr,
     /// Images, compiled components and the last snapshot. Nothing secret.
     #[arg(long, env = "PENSTOCK_CACHE_DIR", default_value = "/var/cache/penstock", value_name = "FOLDER")]
     pub(crate) cache_dir: PathBuf,

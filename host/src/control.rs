@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 pub use self::{about::About, store::Store};
 use self::{backoff::Backoff, stream::End};
-use crate::{Host, HostStatus, Metrics};
+use crate::{Host, HostStatus, Metrics, Peers};
 
 /// How a host finds its operator, and shows who it is.
 #[derive(Clone, Debug)]
@@ -58,6 +58,10 @@ pub trait Follower: Send + Sync + 'static {
     fn apply(&self, snapshot: Arc<Snapshot>);
     /// The state of everything; changes are announced.
     fn status(&self) -> watch::Receiver<HostStatus>;
+    /// Its place among others, if it has any.
+    fn peers(&self) -> Option<&Arc<Peers>> {
+        None
+    }
 }
 
 impl Follower for Host {
@@ -67,6 +71,10 @@ impl Follower for Host {
 
     fn status(&self) -> watch::Receiver<HostStatus> {
         Self::status(self)
+    }
+
+    fn peers(&self) -> Option<&Arc<Peers>> {
+        Self::peers(self)
     }
 }
 

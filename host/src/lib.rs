@@ -5,10 +5,12 @@ mod capability;
 pub mod control;
 pub mod engine;
 mod instance;
+mod peer;
 mod workload;
 
 pub use app::{
-    CertificateStatus, Host, HostConfig, HostError, HostStatus, ListenerStatus, Metrics, ShareState, ShareStatus,
-    TlsStatus,
+    CertificateStatus, Host, HostConfig, HostError, HostStatus, ListenerStatus, Metrics, PeerConfig, ShareState,
+    ShareStatus, SpillStatus, TlsStatus,
 };
+pub use peer::{IdentityError, Peers, PeersError};
 pub use workload::{LinkError, StartError};

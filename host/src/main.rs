@@ -7,7 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use penstock_host::{
-    Host, HostConfig, Metrics,
+    Host, HostConfig, Metrics, PeerConfig,
     control::{About, Control, ControlConfig, Store},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,6 +45,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     config.default_memory_mib = args.default_memory_mib;
     config.drain_timeout = args.drain_timeout;
     config.store.insecure_registries.clone_from(&args.insecure_registry);
+    config.peer = Some(PeerConfig { host_id: args.host_id.clone(), address: args.peer });
     args.fronts.configure(&mut config.listener);
     let host = Host::start(config, metrics.clone())?;
     host.count(metrics.clone());

@@ -102,7 +102,7 @@ impl Keeper {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.certificates.set(&material.certificate, &material.key)?;
+        self.certificates.set(&material)?;
         if let Some(end) = end_of(&material.certificate) {
             self.metrics.certificate_end.set(end);
         }

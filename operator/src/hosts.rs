@@ -14,6 +14,8 @@ mod tls;
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
+use bytes::Bytes;
+
 pub use self::{
     authority::{Authority, AuthorityError, Material, Renewal},
     hub::Hosts,
@@ -53,6 +55,10 @@ pub struct Hello {
     pub os_kernel: String,
     /// The snapshot that it follows already, from its disk or from before the connection was lost; 0 if none.
     pub snapshot_version: u64,
+    /// Where other hosts reach it.
+    pub peer_port: Option<u16>,
+    /// A request for a certificate (PKCS #10, DER); empty if it wants none.
+    pub certificate_request: Bytes,
 }
 
 /// What becomes known of a host.

@@ -18,6 +18,8 @@
 //!
 //! For each host: [`snapshot_for`] from its shares and [`Tables`]; [`asks_the_same`] says whether it need be sent.
 //!
+//! For all hosts, each second while their load changes: [`peers()`], who passes calls on to whom.
+//!
 //! For each Service: [`Ports::allocate`], [`endpoints::states`], [`endpoints::slices`] (as the writes that are needed).
 //!
 //! For each status: the functions of [`status`]. Names of objects: [`names`].
@@ -39,6 +41,7 @@ mod http_route;
 pub mod names;
 mod objects;
 mod options;
+mod peers;
 pub mod placement;
 mod policy;
 mod ports;
@@ -73,6 +76,7 @@ pub use self::{
     host::{HostAddress, HostId, HostState, HostView},
     objects::{Name, Objects},
     options::{Options, ServicePort},
+    peers::{SpillingHost, peers},
     placement::{Held, Placement, Spread},
     ports::Ports,
     resolve::{Resolved, Source, Values, resolve_deployment, resolve_replica_set, resolve_workload, routing_in_force},

@@ -31,6 +31,13 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Another that has room for one more call, asked when this one has none: the same workload on another host, say. It is
+    /// called without a permit, and at most once for a request. An error that tells that the call [was not
+    /// started](crate::Cause::not_started) sends it back, to wait here.
+    fn elsewhere(&self) -> Option<Box<dyn Backend>> {
+        None
+    }
+
     /// Answers one request.
     fn call<'a>(&'a self, request: Request<Body>, context: CallContext) -> BackendFuture<'a>;
 }

@@ -60,6 +60,8 @@ pub enum Cause {
     HostFull,
     /// The host is going away.
     Draining,
+    /// The call was passed on to another host, which was lost before it had answered.
+    PeerLost,
     /// The whole-request deadline passed while the component computed or waited.
     Deadline,
     /// A fault of Penstock's own.
@@ -103,7 +105,7 @@ pub enum GrpcCode {
 
 impl Cause {
     /// Every cause, for tests and for the list of metric labels.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::NoRoute,
         Self::HeadersTooLarge,
@@ -125,9 +127,16 @@ impl Cause {
         Self::QueueTimeout,
         Self::HostFull,
         Self::Draining,
+        Self::PeerLost,
         Self::Deadline,
         Self::Internal,
     ];
+
+    /// The cause of that [name](Shape::name), if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.shape().name == name)
+    }
 
     /// The row of the mapping for this cause.
     #[must_use]
@@ -187,6 +196,13 @@ impl Cause {
             ),
             Self::HostFull => (503, "host-full", "connection_limit_reached", "The host is full", Internal),
             Self::Draining => (503, "draining", "destination_unavailable", "The host is going away", Internal),
+            Self::PeerLost => (
+                502,
+                "peer-lost",
+                "connection_terminated",
+                "The host that the call was passed on to was lost",
+                Internal,
+            ),
             Self::Deadline => (504, "deadline", "http_response_timeout", "The component did not answer in time", Guest),
             Self::Internal => (500, "internal", "proxy_internal_error", "An internal error", Internal),
         };
@@ -216,6 +232,7 @@ impl Cause {
             | Self::GuestNoResponse
             | Self::GuestError
             | Self::ResponseTooLarge
+            | Self::PeerLost
             | Self::Internal => GrpcCode::Internal,
         }
     }

@@ -13,6 +13,7 @@ mod hop;
 mod mirror;
 mod origin;
 mod peer;
+mod place;
 mod policied;
 mod refuse;
 mod replay;

@@ -134,6 +134,7 @@ impl SimHost {
                 reused_instances: 0,
                 trapped: 0,
                 cpu_ms: 0,
+                spill: penstock_host::SpillStatus::default(),
             };
             (share.id.clone(), status)
         });

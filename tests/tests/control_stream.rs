@@ -138,14 +138,14 @@ async fn a_certificate_is_rotated_without_an_end_and_an_expired_one_is_refused()
     // Made half a year ago.
     let old = files.material(jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 180));
     files.publish(&old);
-    server.certificates.set(&old.certificate, &old.key).unwrap();
+    server.certificates.set(&old).unwrap();
     let late = server.connect(&files, "host-b");
     let trouble = support::trouble(&late).await;
     assert!(trouble.to_lowercase().contains("expired"), "{trouble}");
     // The stream that was open does not notice, neither of the expired one nor of the next.
     let new = penstock_operator::hosts::Material::renew(Some(&old), &support::names(), jiff::Timestamp::now()).unwrap();
     assert!(new.changed);
-    server.certificates.set(&new.material.certificate, &new.material.key).unwrap();
+    server.certificates.set(&new.material).unwrap();
     support::until(|| late.connected()).await;
     server.hosts.push(&id, Arc::new(snapshot(1, &["ns/a@1"])));
     host.given(PATIENCE, |it| it.version == 1).await.unwrap();

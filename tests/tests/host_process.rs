@@ -2,36 +2,35 @@
 //! restart without anybody to ask.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "control/program.rs"]
+mod program;
 #[path = "control/support.rs"]
 mod support;
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use penstock_api::snapshot::{Capacity, Component, Listener, Route, RouteBackend, RouteRule, Share, Snapshot};
-use penstock_tests::{
-    http::get,
-    process::{Process, free_port},
-};
+use penstock_api::snapshot::{Capacity, Component, Share};
+use penstock_tests::{http::get, process::free_port};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
 
-use self::support::{Files, Server};
-
-/// A component compiles for several seconds in an unoptimised build on a busy machine.
-const START: Duration = Duration::from_secs(120);
+use self::{
+    program::{START, admin, kitchen, start},
+    support::{Files, Server},
+};
 
 #[tokio::test]
 async fn sigterm_loses_no_request_and_ends_with_0() {
     let files = Files::new(&["host-a"]);
     let mut server = Server::start(&files).await;
-    let mut host = start(&files, server.address, "2s");
+    let mut host = start(&files, server.address, "host-a", &["--drain-delay", "2s"]);
     let admin = admin(&mut host).await;
     let ready = get(admin, "admin", "/readyz").await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE, "it has not been told what to run");
@@ -40,7 +39,7 @@ async fn sigterm_loses_no_request_and_ends_with_0() {
 
     let id = server.connected(|_| true).await.host;
     let front = free_port().unwrap();
-    server.hosts.push(&id, Arc::new(snapshot(1, front)));
+    server.hosts.push(&id, Arc::new(kitchen(1, front, 1, Capacity::default())));
     host.answers(admin, "admin", "/readyz", START).await.unwrap();
     server.report(|report| report.version == 1).await;
     assert_eq!(get(front, "any.example", "/ok").await.unwrap().status(), StatusCode::OK);
@@ -88,20 +87,20 @@ async fn it_serves_again_from_disk_with_nobody_to_ask() {
     let files = Files::new(&["host-a"]);
     let mut server = Server::start(&files).await;
     let address = server.address;
-    let mut host = start(&files, address, "0s");
+    let mut host = start(&files, address, "host-a", &["--drain-delay", "0s"]);
     let first = admin(&mut host).await;
     let id = server.connected(|_| true).await.host;
     let front = free_port().unwrap();
-    server.hosts.push(&id, Arc::new(snapshot(5, front)));
+    server.hosts.push(&id, Arc::new(kitchen(5, front, 1, Capacity::default())));
     host.answers(first, "admin", "/readyz", START).await.unwrap();
-    let kept = files.path("cache/state/snapshot.json");
+    let kept = files.path("cache-host-a/state/snapshot.json");
     support::until(|| kept.exists()).await;
     assert!(!std::fs::read_to_string(kept).unwrap().contains("hunter2"), "no secret on the plain disk");
     server.stop().await;
     host.signal("KILL").unwrap();
     host.exited(START).await.unwrap();
 
-    let mut host = start(&files, address, "0s");
+    let mut host = start(&files, address, "host-a", &["--drain-delay", "0s"]);
     let second = admin(&mut host).await;
     host.answers(second, "admin", "/readyz", START).await.unwrap();
     let env = get(front, "any.example", "/env").await.unwrap();
@@ -116,11 +115,11 @@ async fn it_serves_again_from_disk_with_nobody_to_ask() {
 async fn a_share_that_loads_holds_up_no_other_ack() {
     let files = Files::new(&["host-a"]);
     let mut server = Server::start(&files).await;
-    let mut host = start(&files, server.address, "0s");
+    let mut host = start(&files, server.address, "host-a", &["--drain-delay", "0s"]);
     let admin = admin(&mut host).await;
     let id = server.connected(|_| true).await.host;
     let front = free_port().unwrap();
-    let mut both = snapshot(1, front);
+    let mut both = kitchen(1, front, 1, Capacity::default());
     // An address that answers nobody: this share loads for as long as its registry is waited for.
     let image = "192.0.2.1:5000/nothing:1".to_owned();
     both.shares.push(Share {
@@ -156,11 +155,11 @@ async fn who_stands_in_front_is_believed_and_nobody_else() {
     let files = Files::new(&["host-a"]);
     let mut server = Server::start(&files).await;
     let fronts = ["--trusted-proxies", "127.0.0.3/32", "--proxy-protocol-from", "127.0.0.2"];
-    let mut host = start_with(&files, server.address, "0s", &fronts);
+    let mut host = start(&files, server.address, "host-a", &fronts);
     let admin = admin(&mut host).await;
     let id = server.connected(|_| true).await.host;
     let front = free_port().unwrap();
-    server.hosts.push(&id, Arc::new(snapshot(1, front)));
+    server.hosts.push(&id, Arc::new(kitchen(1, front, 1, Capacity::default())));
     host.answers(admin, "admin", "/readyz", START).await.unwrap();
 
     let asked = "GET /dump HTTP/1.1\r\nHost: any.example\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n\r\n";
@@ -188,82 +187,6 @@ async fn exchange(from: &str, to: SocketAddr, sent: &str) -> String {
     // A refused connection may be reset behind its answer.
     let _reset = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// The program, its files where a pod would have them.
-fn start(files: &Files, operator: SocketAddr, drain_delay: &str) -> Process {
-    start_with(files, operator, drain_delay, &[])
-}
-
-fn start_with(files: &Files, operator: SocketAddr, drain_delay: &str, more: &[&str]) -> Process {
-    let mut command = Command::new(binary());
-    let path = |name: &str| files.path(name).display().to_string();
-    command.args(["--host-id", "host-a", "--operator", &format!("https://{operator}")]);
-    command.args(["--operator-name", "penstock-operator.penstock-system.svc", "--admin", "127.0.0.1:0"]);
-    command.args(["--token-file", &path("tokens/host-a"), "--ca-file", &path("ca.crt")]);
-    command.args(["--cache-dir", &path("cache"), "--secrets-dir", &path("secrets")]);
-    command.args([
-        "--drain-delay",
-        drain_delay,
-        "--drain-timeout",
-        "20s",
-        "--max-instances",
-        "50",
-        "--log-format",
-        "json",
-    ]);
-    command.args(more);
-    Process::start(&mut command).unwrap()
-}
-
-/// Where its admin pages are: it says so when it starts.
-async fn admin(host: &mut Process) -> SocketAddr {
-    let pick = |line: &penstock_tests::process::Line| {
-        let line: serde_json::Value = serde_json::from_str(&line.text).ok()?;
-        let fields = line.get("fields")?;
-        (fields.get("message")?.as_str()? == "started").then(|| fields.get("admin")?.as_str()?.parse().ok())?
-    };
-    host.line("its admin address", START, pick).await.unwrap()
-}
-
-fn binary() -> PathBuf {
-    if let Some(binary) = std::env::var_os("PENSTOCK_HOST_BIN") {
-        return binary.into();
-    }
-    let this = std::env::current_exe().unwrap();
-    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("penstock-host")).find(|path| path.is_file());
-    found
-        .expect("no penstock-host beside this test: run `cargo build -p penstock-host` first, or set PENSTOCK_HOST_BIN")
-}
-
-fn snapshot(version: u64, front: SocketAddr) -> Snapshot {
-    let kitchen = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("guests/components/kitchen-p2.wasm");
-    let component = Component {
-        name: "kitchen".to_owned(),
-        image: format!("file://{}", kitchen.display()),
-        environment: [("PASSWORD".to_owned(), "hunter2".to_owned())].into(),
-        ..Component::default()
-    };
-    let share = Share {
-        id: "ns/kitchen@1".to_owned(),
-        deployment: "ns/kitchen".to_owned(),
-        revision: "1".to_owned(),
-        replicas: 1,
-        capacity: Capacity::default(),
-        request_timeout_ms: 60_000,
-        components: vec![component],
-        ..Share::default()
-    };
-    let backend = RouteBackend { deployment: "ns/kitchen".to_owned(), weight: 1, ..RouteBackend::default() };
-    let rule = RouteRule { backends: vec![backend], ..RouteRule::default() };
-    let route = Route { name: "ns/kitchen".to_owned(), rules: vec![rule], ..Route::default() };
-    let listener = Listener {
-        name: "ns/kitchen:http".to_owned(),
-        address: front.to_string(),
-        routes: vec![route],
-        ..Listener::default()
-    };
-    Snapshot { version, shares: vec![share], listeners: vec![listener] }
 }
 
 async fn connect(front: SocketAddr) -> SendRequest<Full<Bytes>> {

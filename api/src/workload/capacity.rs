@@ -20,6 +20,19 @@ pub struct Capacity {
     /// How long a call may wait; 5s unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_timeout: Option<GatewayDuration>,
+    /// What becomes of a call that a host's share has no place for; `Queue` unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_full: Option<WhenFull>,
+}
+
+/// What becomes of a call that a host's share has no place for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WhenFull {
+    /// It waits on that host.
+    #[default]
+    Queue,
+    /// Another host takes it, one hop away, if one has room; else it waits.
+    Spill,
 }
 
 /// How evenly replicas spread over hosts that differ in one label, as in a pod's `topologySpreadConstraints`.

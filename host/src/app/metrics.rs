@@ -24,15 +24,16 @@ use super::{Host, HostStatus, ShareState, ShareStatus, tables};
 /// A family of numbers, one for each share: name, help, and the number.
 type OfShare = (&'static str, &'static str, fn(&ShareStatus) -> f64);
 
-const SHARE_GAUGES: [OfShare; 5] = [
+const SHARE_GAUGES: [OfShare; 6] = [
     ("penstock_workload_replicas", "Units of capacity.", |it| f64::from(it.replicas)),
     ("penstock_workload_capacity", "Calls at once that these are good for.", |it| number(it.capacity)),
     ("penstock_workload_in_flight", "Calls running.", |it| number(it.in_flight)),
     ("penstock_workload_queued", "Calls waiting.", |it| number(it.queued)),
     ("penstock_workload_idle_instances", "Warm instances without a call.", |it| number(it.idle_instances)),
+    ("penstock_workload_spill_peers", "Other hosts that calls can be passed on to.", |it| number(it.spill.peers)),
 ];
 
-const SHARE_COUNTERS: [OfShare; 7] = [
+const SHARE_COUNTERS: [OfShare; 11] = [
     ("penstock_workload_admitted_total", "Calls admitted.", |it| number(it.admitted)),
     ("penstock_workload_shed_total", "Calls refused: queue full, waited too long, or draining.", |it| number(it.shed)),
     ("penstock_workload_queue_wait_seconds_total", "What admitted calls have waited, all together.", |it| {
@@ -42,6 +43,18 @@ const SHARE_COUNTERS: [OfShare; 7] = [
     ("penstock_workload_traps_total", "Calls that ended in a trap.", |it| number(it.trapped)),
     ("penstock_workload_started_instances_total", "Instances made.", |it| number(it.started_instances)),
     ("penstock_workload_reused_instances_total", "Calls that found a warm instance.", |it| number(it.reused_instances)),
+    (
+        "penstock_workload_spilled_out_total",
+        "Calls that another host has taken, since there was no place here.",
+        |it| number(it.spill.out),
+    ),
+    ("penstock_workload_spills_refused_total", "Calls that another host had no place for either.", |it| {
+        number(it.spill.refused)
+    }),
+    ("penstock_workload_spills_lost_total", "Calls that were passed on to a host that was lost then.", |it| {
+        number(it.spill.lost)
+    }),
+    ("penstock_workload_spilled_in_total", "Calls of other hosts that were taken here.", |it| number(it.spill.taken)),
 ];
 
 const STATES: [(ShareState, &str); 4] = [

@@ -205,6 +205,7 @@ impl Reconciler {
         let desired = self.desired.clone();
         self.start_shares(&desired);
         self.update_listeners(&desired).await;
+        self.serve_peers(&desired);
         self.retire_shares(&desired);
     }
 
@@ -408,6 +409,16 @@ impl Reconciler {
             .collect()
     }
 
+    /// Which shares take calls of other hosts: those that requests are routed to here.
+    fn serve_peers(&self, desired: &Snapshot) {
+        let Some(peers) = &self.services.peers else { return };
+        let ready = |spec: &snapshot::Share| match &self.shares.get(&spec.id)?.state {
+            State::Ready(share) => Some((spec.id.clone(), share.clone())),
+            _ => None,
+        };
+        peers.serve(desired.shares.iter().filter(|spec| spec.capacity.spill).filter_map(ready).collect());
+    }
+
     /// Ends what is no longer wanted, after the tables have let go of it.
     fn retire_shares(&mut self, desired: &Snapshot) {
         let unwanted: Vec<String> =
@@ -554,6 +565,7 @@ impl ShareEntry {
             reused_instances: stats.reused,
             trapped: stats.trapped,
             cpu_ms: ms(stats.cpu),
+            spill: stats.spill,
         }
     }
 }

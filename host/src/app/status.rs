@@ -75,6 +75,26 @@ pub struct ShareStatus {
     pub trapped: u64,
     /// CPU milliseconds of all calls.
     pub cpu_ms: u64,
+    /// Calls that went to other hosts, or came from there.
+    #[serde(default)]
+    pub spill: SpillStatus,
+}
+
+/// Calls that a share could not take at once, and those of other hosts that it could: counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SpillStatus {
+    /// Hosts with the same share that calls can be passed on to now.
+    pub peers: u64,
+    /// Another host has taken them.
+    pub out: u64,
+    /// Another host had no place either.
+    pub refused: u64,
+    /// The host that had them was lost.
+    pub lost: u64,
+    /// They are other hosts', and were taken here.
+    #[serde(rename = "in")]
+    pub taken: u64,
 }
 
 /// One listener.

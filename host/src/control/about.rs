@@ -4,6 +4,8 @@ use std::{env, fs};
 
 use penstock_api::control::Hello;
 
+use crate::Peers;
+
 /// What does not change while the host runs.
 #[derive(Clone, Debug, Default)]
 pub struct About {
@@ -34,7 +36,7 @@ impl About {
         }
     }
 
-    pub(super) fn hello(&self, host_id: &str, snapshot_version: u64) -> Hello {
+    pub(super) fn hello(&self, host_id: &str, snapshot_version: u64, peers: Option<&Peers>) -> Hello {
         Hello {
             host_id: host_id.to_owned(),
             version: self.version.clone(),
@@ -45,6 +47,8 @@ impl About {
             os_arch: env::consts::ARCH.to_owned(),
             os_kernel: self.os_kernel.clone(),
             snapshot_version,
+            peer_port: peers.map_or(0, |it| it.port().into()),
+            certificate_request: peers.map(Peers::certificate_request).unwrap_or_default(),
         }
     }
 }

@@ -75,6 +75,7 @@ fn listener(name: &str, status: &ListenerStatus) -> ListenerReport {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::SpillStatus;
 
     pub(in crate::control) fn share_status(state: ShareState) -> ShareStatus {
         ShareStatus {
@@ -94,6 +95,7 @@ pub(super) mod tests {
             reused_instances: 0,
             trapped: 0,
             cpu_ms: 0,
+            spill: SpillStatus::default(),
         }
     }
 

@@ -52,7 +52,7 @@ async fn open(control: &Control, address: Option<&str>) -> Result<(Streaming<Dow
     let config = &control.config;
     let channel = connect::connect(config, address).await?;
     let follows = control.follower.status().borrow().follows;
-    let hello = control.about.hello(&config.host_id, follows);
+    let hello = control.about.hello(&config.host_id, follows, control.follower.peers().map(|it| &**it));
     // One place: what has not gone out yet is brought up to date, not queued.
     let (sender, receiver) = mpsc::channel(1);
     // There is room for it.
@@ -123,6 +123,10 @@ impl Stream<'_> {
                         news = true;
                     }
                     Ok(Some(Down { message: Some(down::Message::Redirect(to)) })) => return End::SentTo(to.address),
+                    Ok(Some(Down { message: Some(down::Message::Certificate(certificate)) })) => certify(self.control, &certificate),
+                    Ok(Some(Down { message: Some(down::Message::Peers(peers)) })) => if let Some(here) = self.control.follower.peers() {
+                        here.update(peers);
+                    },
                     // What a newer operator may have come to say.
                     Ok(Some(Down { message: None })) => {}
                     Ok(None) => return End::Failed("the operator has ended the stream".to_owned()),
@@ -169,6 +173,14 @@ fn take(
     control.follower.apply(snapshot.clone());
     kept.send_replace(Some(snapshot));
     Ok(())
+}
+
+fn certify(control: &Control, certificate: &control::Certificate) {
+    let Some(peers) = control.follower.peers() else { return };
+    match peers.certify(certificate) {
+        Ok(()) => tracing::debug!("this host has a new certificate among hosts"),
+        Err(error) => tracing::error!(%error, "the certificate among hosts that the operator sent is refused"),
+    }
 }
 
 fn read(message: &control::Snapshot) -> Result<Snapshot, String> {

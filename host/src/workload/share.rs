@@ -1,6 +1,13 @@
 //! One revision of one deployment on this host: from its images to instances that answer.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::HeaderValue;
 use penstock_api::snapshot::{self, Capacity};
@@ -24,9 +31,11 @@ use super::{
     scratch::{Scratch, ScratchSpace},
 };
 use crate::{
+    SpillStatus,
     capability::{self, http::Egress},
     engine::artifact::{ArtifactError, ArtifactStore, Compiled},
     instance::{Entry, HeavyRuntime, Mount, Pool, State, Template, TemplateOptions, answer},
+    peer::{Passing, Peers},
 };
 
 /// What every share of a host is made with.
@@ -39,6 +48,8 @@ pub(crate) struct Services {
     pub(crate) default_memory: usize,
     /// Where empty volumes live.
     pub(crate) scratch: Arc<ScratchSpace>,
+    /// Other hosts, if this one knows any.
+    pub(crate) peers: Option<Arc<Peers>>,
 }
 
 /// Why a share did not start. The text is what a condition or a terminal shows.
@@ -92,6 +103,7 @@ pub(crate) struct Share {
     /// Whole-request deadline of calls whose route names none.
     pub(crate) request_timeout: Duration,
     pools: Vec<(Arc<Pool>, u32)>,
+    spill: Option<Arc<Spill>>,
     /// As long as these are kept, others that ask for the same bytes share them.
     _components: Vec<Arc<Compiled>>,
     /// Empty volumes; removed with the share.
@@ -111,14 +123,32 @@ pub(crate) struct ShareStats {
     pub(crate) trapped: u64,
     /// CPU time of all calls.
     pub(crate) cpu: Duration,
+    /// What was passed on, and taken from others.
+    pub(crate) spill: SpillStatus,
+}
+
+/// How a share's calls are passed on to other hosts, and whether they are.
+struct Spill {
+    passing: Arc<Passing>,
+    on: AtomicBool,
+}
+
+// === impl Spill ===
+
+impl Spill {
+    fn passing(&self) -> Option<&Arc<Passing>> {
+        self.on.load(Relaxed).then_some(&self.passing)
+    }
 }
 
 struct Handler {
     name: Arc<str>,
     /// The share's id: two revisions of one deployment are two backends.
     id: Arc<str>,
+    component: String,
     pool: Arc<Pool>,
     load: Arc<Load>,
+    spill: Option<Arc<Spill>>,
 }
 
 impl Backend for Handler {
@@ -132,6 +162,10 @@ impl Backend for Handler {
 
     fn load_report(&self) -> Option<HeaderValue> {
         Some(self.load.report())
+    }
+
+    fn elsewhere(&self) -> Option<Box<dyn Backend>> {
+        self.spill.as_ref()?.passing()?.elsewhere(&self.component, &self.name)
     }
 
     fn call<'a>(&'a self, request: http::Request<Body>, context: CallContext) -> BackendFuture<'a> {
@@ -158,15 +192,27 @@ impl Share {
         }
         let admission = Admission::new(limits(spec.capacity, spec.replicas));
         let load = Load::new(admission.clone(), pools.iter().map(|(pool, _)| pool.clone()).collect());
-        let handler = |pool| Arc::new(Handler { name: name.clone(), id: id.clone(), pool, load: load.clone() });
-        let handlers = answering.into_iter().map(|(component, pool)| (component, handler(pool))).collect();
-        let request_timeout = Duration::from_millis(spec.request_timeout_ms);
-        Ok(Self { handlers, admission, request_timeout, pools, _components: components, _volumes: volumes })
+        let passing = services.peers.as_ref().map(|peers| peers.passing(&spec.id));
+        let spill = passing.map(|passing| Arc::new(Spill { passing, on: AtomicBool::new(spec.capacity.spill) }));
+        let handlers = answering.into_iter().map(|(component, pool)| {
+            let (name, id, load, spill) = (name.clone(), id.clone(), load.clone(), spill.clone());
+            (component.clone(), Arc::new(Handler { name, id, component, pool, load, spill }))
+        });
+        let (handlers, request_timeout) = (handlers.collect(), Duration::from_millis(spec.request_timeout_ms));
+        Ok(Self { handlers, admission, request_timeout, pools, spill, _components: components, _volumes: volumes })
+    }
+
+    /// How its calls are passed on, and peers' are taken; `None`: they are not.
+    pub(crate) fn passing(&self) -> Option<&Arc<Passing>> {
+        self.spill.as_ref()?.passing()
     }
 
     /// Changes the share's capacity while it serves.
     pub(crate) fn resize(&self, capacity: Capacity, replicas: u32) {
         self.admission.set_limits(limits(capacity, replicas));
+        if let Some(spill) = &self.spill {
+            spill.on.store(capacity.spill, Relaxed);
+        }
         for (pool, per_replica) in &self.pools {
             pool.resize(keep(*per_replica, replicas));
         }
@@ -192,12 +238,15 @@ impl Share {
     }
 
     pub(crate) fn stats(&self) -> ShareStats {
-        self.pools.iter().map(|(pool, _)| pool.stats()).fold(ShareStats::default(), |sum, pool| ShareStats {
+        let spill = self.spill.as_ref().map(|it| it.passing.status()).unwrap_or_default();
+        let none = ShareStats { spill, ..ShareStats::default() };
+        self.pools.iter().map(|(pool, _)| pool.stats()).fold(none, |sum, pool| ShareStats {
             idle: sum.idle + pool.idle,
             started: sum.started + pool.started,
             reused: sum.reused + pool.reused,
             trapped: sum.trapped + pool.trapped,
             cpu: sum.cpu + pool.cpu,
+            spill,
         })
     }
 }

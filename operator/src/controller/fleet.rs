@@ -2,19 +2,22 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
-use penstock_api::{labels, snapshot::Snapshot};
+use penstock_api::{
+    control, labels,
+    snapshot::{Share, Snapshot},
+};
 use tokio::time::Instant;
 
 use crate::{
-    hosts::{Hello, MachineSignal, Report},
-    plan::{HostAddress, HostId, HostState, HostView, Name},
+    hosts::{Hello, MachineSignal, Report, ShareSignal, ShareState},
+    plan::{HostAddress, HostId, HostState, HostView, Name, SpillingHost},
 };
 
 /// Hosts that a new leader has never heard of have so many times the grace of others: after an outage of the API server, which
@@ -49,6 +52,10 @@ pub(crate) struct HostRecord {
     awaited: bool,
     pub(super) report: Option<Arc<Report>>,
     pub(super) machine: MachineSignal,
+    /// Of its shares, what it said last of their load.
+    pub(super) loads: HashMap<String, ShareSignal>,
+    /// What it was told of its peers.
+    pub(super) peers: Arc<control::Peers>,
     /// The version of the newest snapshot.
     pub(super) version: u64,
     pub(super) pushed: Option<Arc<Snapshot>>,
@@ -80,6 +87,10 @@ impl Fleet {
 
     pub(super) fn get_mut(&mut self, id: &HostId) -> Option<&mut HostRecord> {
         self.records.get_mut(id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&HostId, &mut HostRecord)> {
+        self.records.iter_mut()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = &HostId> {
@@ -125,10 +136,25 @@ impl Fleet {
         self.records.values().filter(expected).count()
     }
 
-    pub(crate) fn machine(&mut self, id: &HostId, machine: MachineSignal) {
-        if let Some(record) = self.records.get_mut(id) {
-            record.machine = machine;
-        }
+    /// How loaded a host is. Returns whether shares that spill are among what has changed.
+    pub(crate) fn loaded(&mut self, id: &HostId, machine: MachineSignal, signals: Vec<ShareSignal>) -> bool {
+        let Some(record) = self.records.get_mut(id) else { return false };
+        record.machine = machine;
+        let spilling: Vec<ShareSignal> = signals.into_iter().filter(|it| record.spills(&it.share)).collect();
+        let any = !spilling.is_empty();
+        record.loads.extend(spilling.into_iter().map(|it| (it.share.clone(), it)));
+        any
+    }
+
+    /// Hosts that take calls of others, with those of their shares that do.
+    pub(super) fn spilling(&self) -> Vec<SpillingHost<'_>> {
+        let host = |(id, record): (_, &HostRecord)| {
+            let there = record.connected && matches!(self.state(id), HostState::Live | HostState::Cordoned);
+            let port = record.hello.as_ref().filter(|_| there)?.peer_port?;
+            let address = SocketAddr::new(*record.address.addresses.first()?, port);
+            Some(SpillingHost { id: id.as_str(), address, shares: record.spilling_shares() })
+        };
+        self.records.iter().filter_map(host).filter(|it| !it.shares.is_empty()).collect()
     }
 
     /// Takes in what a pod and its node say. Returns whether its address is another now.
@@ -238,6 +264,34 @@ impl HostRecord {
     /// Whether it can be taken to serve what it has: as long as its stream is there or its pod is ready, or it is awaited.
     pub(super) const fn serves(&self) -> bool {
         self.connected || self.pod.ready || self.awaited
+    }
+
+    /// Whether a share passes calls on.
+    fn spills(&self, share: &str) -> bool {
+        let shares = self.pushed.iter().flat_map(|it| &it.shares);
+        shares.into_iter().any(|it| it.capacity.spill && it.id == share)
+    }
+
+    /// Whether any of its shares does.
+    pub(super) fn spills_any(&self) -> bool {
+        self.pushed.iter().flat_map(|it| &it.shares).any(|it| it.capacity.spill)
+    }
+
+    /// Its shares that take calls of others: those that it is told to have, and that are ready.
+    fn spilling_shares(&self) -> Vec<control::PeerShare> {
+        let wanted = self.pushed.iter().flat_map(|it| &it.shares).filter(|it| it.capacity.spill);
+        let ready = |id: &str| {
+            let shares = &self.report.as_ref()?.shares;
+            shares.get(id).filter(|it| it.state == ShareState::Ready)
+        };
+        let share = |wanted: &Share| {
+            ready(&wanted.id)?;
+            let load = self.loads.get(&wanted.id);
+            let capacity = u64::from(wanted.replicas) * u64::from(wanted.capacity.concurrency);
+            let in_flight = load.map_or(0, |it| it.in_flight + it.queued);
+            Some(control::PeerShare { id: wanted.id.clone(), capacity, in_flight })
+        };
+        wanted.filter_map(share).collect()
     }
 
     /// The last snapshot that it has taken in.

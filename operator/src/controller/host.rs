@@ -14,6 +14,7 @@ use penstock_api::{
 };
 
 use super::{
+    fleet::HostRecord,
     lead::{Context, Lead, Wake, split},
     objects,
     write::{Action, Key, Kind, body},
@@ -70,6 +71,9 @@ impl Lead {
             tracing::info!(host = %id, ?before, now = ?state, "a host's state");
             self.mark_shares(id);
             self.mark_host_status(id);
+            if self.fleet.get(id).is_some_and(HostRecord::spills_any) {
+                self.wake_peers(cx);
+            }
             if state == HostState::Live {
                 self.wake_spread(cx);
             }
@@ -108,6 +112,7 @@ impl Lead {
         record.version = record.version.max(hello.snapshot_version);
         // What it has on its disk is not known here, so it is told in any case.
         record.pushed = None;
+        record.peers = Arc::default();
         record.connected = true;
         record.away_since = None;
         record.hello = Some(hello);
@@ -119,6 +124,7 @@ impl Lead {
     pub(super) fn disconnected(&mut self, cx: &mut Context<'_>, id: &HostId) {
         let Some(record) = self.fleet.get_mut(id) else { return };
         record.connected = false;
+        record.loads.clear();
         record.away_since = Some(cx.instant);
         self.mark_shares(id);
         self.refresh_host(cx, id);
@@ -151,6 +157,9 @@ impl Lead {
         for service in services {
             self.mark_service(&service);
         }
+        if self.fleet.get(id).is_some_and(HostRecord::spills_any) {
+            self.wake_peers(cx);
+        }
         if leaves {
             self.refresh_host(cx, id);
         }
@@ -178,6 +187,11 @@ impl Lead {
         record.version = version;
         record.pushed = Some(snapshot.clone());
         record.awaited_by.extend(affected.iter().cloned());
+        record.loads.retain(|share, _| snapshot.shares.iter().any(|it| it.id == *share));
+        let spills = snapshot.shares.iter().any(|it| it.capacity.spill) || !record.peers.peers.is_empty();
+        if spills {
+            self.wake_peers(cx);
+        }
         self.left_out(id, version);
         for name in affected {
             if let Some(unit) = self.units.get_mut(&name) {

@@ -28,11 +28,15 @@ use crate::{
     controller::Settings,
     hosts::{HostEvent, Hosts},
     metrics::Metrics,
-    plan::{Affected, AnyRoute, HostId, Name, Ports, RouteKey, RouteKind, Source, TableOptions, Tables, endpoints},
+    plan::{
+        Affected, AnyRoute, HostId, Name, Ports, RouteKey, RouteKind, Source, TableOptions, Tables, endpoints, peers,
+    },
 };
 
 /// Hosts that come one after the other are waited for so long before replicas are spread over them.
 const GATHER: Duration = Duration::from_millis(300);
+/// Hosts hear of each other's load so often at most: as often as they say it.
+const TELL: Duration = Duration::from_secs(1);
 /// Objects that are looked at before events are taken in again.
 const TURN: usize = 256;
 
@@ -67,6 +71,9 @@ pub(crate) struct Lead {
     timers: BTreeSet<(Instant, Wake)>,
     /// Whether there is a timer for [`Wake::Spread`].
     spreading: bool,
+    /// When hosts last heard of each other's load, and whether there is a timer for [`Wake::Peers`].
+    peers_told: Option<Instant>,
+    telling: bool,
 }
 
 /// What is to be looked at.
@@ -89,6 +96,8 @@ pub(super) enum Wake {
     Gathered,
     /// Hosts have come or gone: replicas may be spread better.
     Spread,
+    /// Hosts are to hear of each other's load.
+    Peers,
 }
 
 // === impl Lead ===
@@ -111,6 +120,8 @@ impl Lead {
             marks: Marks::default(),
             timers: BTreeSet::new(),
             spreading: false,
+            peers_told: None,
+            telling: false,
             settings,
         };
         // Ports first, the oldest slices first: no Service loses the port that it has.
@@ -245,7 +256,11 @@ impl Lead {
         match event {
             HostEvent::Connected(hello) => self.connected(cx, hello),
             HostEvent::Report { host, report, changed } => self.reported(cx, &host, &report, &changed),
-            HostEvent::Signals { host, machine, .. } => self.fleet.machine(&host, machine),
+            HostEvent::Signals { host, machine, signals } => {
+                if self.fleet.loaded(&host, machine, signals) {
+                    self.wake_peers(cx);
+                }
+            }
             HostEvent::Disconnected { host } => self.disconnected(cx, &host),
         }
         cx.metrics.hosts.set(i64::try_from(cx.hosts.connected()).unwrap_or(i64::MAX));
@@ -348,6 +363,7 @@ impl Lead {
                 }
                 Wake::Gathered => self.gather(cx),
                 Wake::Spread => self.spread(),
+                Wake::Peers => self.tell_peers(cx),
             }
         }
     }
@@ -410,6 +426,28 @@ impl Lead {
         if !self.spreading {
             self.spreading = true;
             self.wake(cx.instant + GATHER, Wake::Spread);
+        }
+    }
+
+    /// Hosts hear of each other soon, but not more often than they say how loaded they are.
+    pub(super) fn wake_peers(&mut self, cx: &Context<'_>) {
+        if !self.telling {
+            self.telling = true;
+            let earliest = self.peers_told.map_or(cx.instant, |it| it + TELL);
+            self.wake(earliest.max(cx.instant), Wake::Peers);
+        }
+    }
+
+    fn tell_peers(&mut self, cx: &Context<'_>) {
+        (self.telling, self.peers_told) = (false, Some(cx.instant));
+        let hosts = self.fleet.spilling();
+        let mut all: BTreeMap<HostId, _> = peers(&hosts).into_iter().map(|(id, it)| (HostId::from(id), it)).collect();
+        for (id, record) in self.fleet.iter_mut() {
+            let now = all.remove(id).unwrap_or_default();
+            if *record.peers != now {
+                record.peers = Arc::new(now);
+                cx.hosts.tell_peers(id, record.peers.clone());
+            }
         }
     }
 

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use penstock_api::control::peer_name;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -27,6 +28,8 @@ const PUBLISHED_DAYS: i32 = 2;
 /// How long a serving certificate lasts. It is renewed with a third of it left.
 const SERVING_DAYS: i32 = 90;
 const SERVING_LEFT_DAYS: i32 = SERVING_DAYS / 3;
+/// How long a host's certificate lasts. Another one is sent each day.
+const HOST_DAYS: i32 = 7;
 /// Certificates count from the day before, for clocks that are behind.
 const EARLY_DAYS: i32 = 1;
 
@@ -84,7 +87,7 @@ pub enum AuthorityError {
 }
 
 impl AuthorityError {
-    fn unreadable(what: &'static str, reason: &impl ToString) -> Self {
+    pub(super) fn unreadable(what: &'static str, reason: &impl ToString) -> Self {
         Self::Unreadable { what, reason: reason.to_string() }
     }
 }
@@ -131,6 +134,29 @@ impl Material {
         let material = Self { authorities, certificate, key };
         let changed = existing != Some(&material);
         Ok(Renewal { material, changed })
+    }
+
+    /// A certificate for a host's key: the chain, PEM. The request (PKCS #10, DER) proves that the host has the key; whatever
+    /// else it asks for is passed over.
+    ///
+    /// # Errors
+    /// When the request is none, or its signature is not by its key.
+    pub fn sign_host(&self, request: &[u8], host_id: &str, now: Timestamp) -> Result<String, AuthorityError> {
+        // The one that signs the serving certificate is known to all.
+        let issuer = Facts::of(&self.certificate)?.issuer;
+        let signs = |it: &&Authority| Facts::of(&it.certificate).is_ok_and(|facts| facts.subject == issuer);
+        let signer = self.authorities.iter().find(signs);
+        let signer = signer.ok_or_else(|| AuthorityError::unreadable("authorities", &"none of them is in use"))?;
+        let mut request = CertificateSigningRequestParams::from_der(&request.into())?;
+        let mut params = CertificateParams::new([peer_name(host_id)])?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Penstock host");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        last(&mut params, now, HOST_DAYS);
+        request.params = params;
+        Ok(request.signed_by(&signer.issuer()?)?.pem())
     }
 
     /// What hosts trust: to be published.
@@ -200,11 +226,15 @@ impl Authority {
         Ok(Self { certificate, key: key.serialize_pem() })
     }
 
-    /// A serving certificate and its key.
-    fn sign(&self, names: &[String], now: Timestamp) -> Result<(String, String), AuthorityError> {
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, AuthorityError> {
         let key =
             KeyPair::from_pem(&self.key).map_err(|error| AuthorityError::unreadable("authority's key", &error))?;
-        let issuer = Issuer::new(authority_params(&key), key);
+        Ok(Issuer::new(authority_params(&key), key))
+    }
+
+    /// A serving certificate and its key.
+    fn sign(&self, names: &[String], now: Timestamp) -> Result<(String, String), AuthorityError> {
+        let issuer = self.issuer()?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = DistinguishedName::new();

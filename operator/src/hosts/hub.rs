@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use penstock_api::snapshot::Snapshot;
+use penstock_api::{control, snapshot::Snapshot};
 use tokio::sync::{mpsc, watch};
 
 use super::{Hello, HostEvent, HostId, Leader};
@@ -31,6 +31,7 @@ struct Streams {
 struct Entry {
     number: u64,
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
+    peers: watch::Sender<Arc<control::Peers>>,
 }
 
 /// One stream's place among the hosts.
@@ -39,6 +40,8 @@ pub(super) struct Place {
     number: u64,
     /// What the host is to be told: the newest snapshot. Its sender is gone once the stream is to end.
     pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// Who else there is, the newest.
+    pub(super) peers: watch::Receiver<Arc<control::Peers>>,
 }
 
 // === impl Hosts ===
@@ -60,6 +63,13 @@ impl Hosts {
             entry.snapshot.send_replace(Some(snapshot));
             true
         })
+    }
+
+    /// Tells a host who else has its shares, in the same way. Nobody, until it is told.
+    pub fn tell_peers(&self, host: &HostId, peers: Arc<control::Peers>) {
+        if let Some(entry) = self.0.streams.lock().by_host.get(host) {
+            entry.peers.send_replace(peers);
+        }
     }
 
     /// Ends every stream, with a [`HostEvent::Disconnected`] for each. The hosts serve on and come again.
@@ -106,10 +116,11 @@ impl Hosts {
         streams.last += 1;
         let number = streams.last;
         let (sender, snapshot) = watch::channel(None);
+        let (peers_sender, peers) = watch::channel(Arc::default());
         let host = hello.host.clone();
-        streams.by_host.insert(host.clone(), Entry { number, snapshot: sender });
+        streams.by_host.insert(host.clone(), Entry { number, snapshot: sender, peers: peers_sender });
         permit.send(HostEvent::Connected(hello));
-        Ok(Place { host, number, snapshot })
+        Ok(Place { host, number, snapshot, peers })
     }
 
     /// Whether a newer stream of the same host has taken this one's place.

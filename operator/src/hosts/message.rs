@@ -20,6 +20,8 @@ pub(super) fn hello(identity: Identity, said: control::Hello) -> Hello {
         os_arch: said.os_arch,
         os_kernel: said.os_kernel,
         snapshot_version: said.snapshot_version,
+        peer_port: u16::try_from(said.peer_port).ok().filter(|it| *it > 0),
+        certificate_request: said.certificate_request.into(),
     }
 }
 

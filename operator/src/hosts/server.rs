@@ -2,6 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use penstock_api::{
     control::{
         self, Down, JSON, MAX_MESSAGE, Redirect, Up,
@@ -10,7 +11,7 @@ use penstock_api::{
     },
     snapshot::Snapshot,
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{net::TcpListener, sync::mpsc, time::MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
@@ -27,6 +28,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// A host that is gone without a word is found out within the sum of these.
 const PING: Duration = Duration::from_secs(5);
 const PONG: Duration = Duration::from_secs(5);
+/// How often a host is sent another certificate.
+const CERTIFY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A host has one stream; a few more are for its next ones.
 const STREAMS: u32 = 8;
 
@@ -41,8 +44,8 @@ pub async fn serve(
     identify: Arc<dyn Identify>,
     shutdown: CancellationToken,
 ) -> Result<(), TlsError> {
-    let incoming = tls::accept(listener, certificates, shutdown.clone())?;
-    let service = ControlServer::new(Service { hosts: hosts.clone(), identify })
+    let incoming = tls::accept(listener, certificates.clone(), shutdown.clone())?;
+    let service = ControlServer::new(Service { hosts: hosts.clone(), identify, certificates })
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let server = Server::builder()
@@ -74,6 +77,7 @@ pub async fn serve(
 struct Service {
     hosts: Hosts,
     identify: Arc<dyn Identify>,
+    certificates: Arc<Certificates>,
 }
 
 #[tonic::async_trait]
@@ -94,11 +98,12 @@ impl Control for Service {
         let mut upward = request.into_inner();
         let hello = hello(&mut upward, identity).await?;
         tracing::info!(host = %hello.host, node = hello.node, version = %hello.version, follows = hello.snapshot_version, "a host has come");
+        let request = hello.certificate_request.clone();
         match self.hosts.enter(hello).await {
             Ok(place) => {
-                let stream =
-                    Stream { hosts: self.hosts.clone(), place, upward, downward: sender, report: Arc::default() };
-                tokio::spawn(stream.run());
+                let signing = Signing { request, certificates: self.certificates.clone() };
+                let (hosts, report) = (self.hosts.clone(), Arc::default());
+                tokio::spawn(Stream { hosts, place, upward, downward: sender, signing, report }.run());
             }
             Err(leader) => drop(sender.try_send(Ok(elsewhere(leader)?))),
         }
@@ -157,8 +162,16 @@ struct Stream {
     place: Place,
     upward: Streaming<Up>,
     downward: mpsc::Sender<Result<Down, Status>>,
+    signing: Signing,
     /// All that it has reported.
     report: Arc<Report>,
+}
+
+/// A host's certificate among hosts.
+struct Signing {
+    /// Empty: it wants none.
+    request: Bytes,
+    certificates: Arc<Certificates>,
 }
 
 /// Why a stream ends.
@@ -193,7 +206,9 @@ impl Stream {
     }
 
     async fn follow(&mut self) -> End {
-        let mut due = false;
+        let mut due = Due::default();
+        let mut certificates = tokio::time::interval(CERTIFY);
+        certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 said = self.upward.message() => match said {
@@ -206,22 +221,55 @@ impl Stream {
                     Err(status) => return End::Theirs(Some(status)),
                 },
                 changed = self.place.snapshot.changed() => match changed {
-                    Ok(()) => due = true,
+                    Ok(()) => due.snapshot = true,
                     Err(_) => return End::Ours,
                 },
-                place = self.downward.reserve(), if due => {
+                changed = self.place.peers.changed() => match changed {
+                    Ok(()) => due.peers = true,
+                    Err(_) => return End::Ours,
+                },
+                _ = certificates.tick(), if !self.signing.request.is_empty() => due.certificate = true,
+                place = self.downward.reserve(), if due.any() => {
                     let Ok(place) = place else { return End::Theirs(None) };
-                    due = false;
-                    let newest = self.place.snapshot.borrow_and_update().clone();
-                    match newest.as_deref().map(told).transpose() {
-                        Ok(Some(word)) => place.send(Ok(word)),
-                        Ok(None) => {}
-                        Err(error) => tracing::error!(host = %self.place.host, %error, "a snapshot cannot be written"),
+                    if let Some(message) = next_word(&mut self.place, &self.signing, &mut due) {
+                        place.send(Ok(Down { message: Some(message) }));
                     }
                 }
             }
         }
     }
+}
+
+/// What a host is to be told.
+#[derive(Default)]
+struct Due {
+    snapshot: bool,
+    certificate: bool,
+    peers: bool,
+}
+
+// === impl Due ===
+
+impl Due {
+    const fn any(&self) -> bool {
+        self.snapshot || self.certificate || self.peers
+    }
+}
+
+/// The first of what is due: what a host should run before what makes it faster.
+fn next_word(place: &mut Place, signing: &Signing, due: &mut Due) -> Option<down::Message> {
+    let host = &place.host;
+    if std::mem::take(&mut due.snapshot) {
+        let newest = place.snapshot.borrow_and_update().clone()?;
+        return told(&newest).map_err(|error| tracing::error!(%host, %error, "a snapshot cannot be written")).ok();
+    }
+    if std::mem::take(&mut due.certificate) {
+        let signed = signing.certificates.sign(&signing.request, host.as_str());
+        let signed = signed.map_err(|error| tracing::warn!(%host, %error, "a host gets no certificate"));
+        return signed.ok().map(down::Message::Certificate);
+    }
+    due.peers = false;
+    Some(down::Message::Peers(place.peers.borrow_and_update().as_ref().clone()))
 }
 
 /// Passes on what a host says; waits while the controllers are behind. `false`: nobody listens to this stream.
@@ -242,8 +290,8 @@ async fn heard(hosts: &Hosts, place: &Place, report: &mut Arc<Report>, message: 
     }
 }
 
-fn told(snapshot: &Snapshot) -> Result<Down, serde_json::Error> {
+fn told(snapshot: &Snapshot) -> Result<down::Message, serde_json::Error> {
     let content = serde_json::to_vec(snapshot)?.into();
     let message = control::Snapshot { format: JSON, version: snapshot.version, content };
-    Ok(Down { message: Some(down::Message::Snapshot(message)) })
+    Ok(down::Message::Snapshot(message))
 }

@@ -4,6 +4,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use penstock_api::control;
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -20,6 +22,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use super::{AuthorityError, Material};
+
 /// A client that does not get through the handshake in this time has gone, or is up to no good.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once; the next connection waits. Each costs about a millisecond of CPU.
@@ -27,9 +31,12 @@ const HANDSHAKES: usize = 256;
 /// After an error of the system, such as no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The certificate that new connections get.
+/// The certificate that new connections get, and what signs those of hosts.
 #[derive(Default)]
-pub struct Certificates(ArcSwapOption<CertifiedKey>);
+pub struct Certificates {
+    pair: ArcSwapOption<CertifiedKey>,
+    material: ArcSwapOption<Material>,
+}
 
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
@@ -56,31 +63,41 @@ impl Certificates {
         Arc::default()
     }
 
-    /// What connections get from now on: a chain, the server's own certificate first, and its key, both PEM.
+    /// What connections get from now on, and what hosts' certificates are signed with.
     ///
     /// # Errors
-    /// See [`TlsError`]; the one before stays.
-    pub fn set(&self, certificate: &str, key: &str) -> Result<(), TlsError> {
+    /// See [`TlsError`]; what was there before stays.
+    pub fn set(&self, material: &Material) -> Result<(), TlsError> {
+        let (certificate, key) = (&material.certificate, &material.key);
         let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| TlsError::Pem { what: "certificate", source })?;
         let key =
             PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|source| TlsError::Pem { what: "key", source })?;
         let pair = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
-        self.0.store(Some(Arc::new(pair)));
+        self.pair.store(Some(Arc::new(pair)));
+        self.material.store(Some(Arc::new(material.clone())));
         Ok(())
+    }
+
+    /// A certificate for a host's key, and whom it is to trust in others.
+    pub(super) fn sign(&self, request: &[u8], host_id: &str) -> Result<control::Certificate, AuthorityError> {
+        let material = self.material.load_full();
+        let material = material.ok_or_else(|| AuthorityError::unreadable("authorities", &"there are none yet"))?;
+        let chain = material.sign_host(request, host_id, Timestamp::now())?;
+        Ok(control::Certificate { chain, authorities: material.bundle() })
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load_full()
+        self.pair.load_full()
     }
 }
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificates").field("set", &self.0.load().is_some()).finish()
+        f.debug_struct("Certificates").field("set", &self.pair.load().is_some()).finish()
     }
 }
 

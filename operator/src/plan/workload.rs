@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use penstock_api::{
     reasons,
     snapshot::{self, Capacity, Share},
-    workload::{Component, Environment, HostInterface, ImagePullPolicy},
+    workload::{Component, Environment, HostInterface, ImagePullPolicy, WhenFull},
 };
 
 use super::{Findings, Unit, Values, pull_secret, revision, values};
@@ -76,6 +76,7 @@ fn capacity(given: Option<&penstock_api::workload::Capacity>) -> Capacity {
         concurrency: given.concurrency.unwrap_or(default.concurrency),
         queue_depth: given.queue_depth.unwrap_or(default.queue_depth),
         queue_timeout_ms: given.queue_timeout.map_or(default.queue_timeout_ms, |it| it.as_millis()),
+        spill: given.when_full == Some(WhenFull::Spill),
     }
 }
 

@@ -16,13 +16,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Action, Peer, Retry, Target,
-    call::{Sender, call},
+    call::Sender,
     finish,
     flight::Routed,
     mirror::Copies,
     origin::Origin,
+    place::{Waiting, run},
     replay::Replay,
-    request::{admit, answered, no_backend, non_zero, take_body},
+    request::{answered, no_backend, non_zero, take_body},
     retry::Repeat,
     session::{Visit, another},
     upload::Upload,
@@ -211,20 +212,19 @@ impl Attempt<'_> {
         if let Some(filters) = &self.picked.filters {
             filters.apply_request(&mut parts, self.routed.matched())?;
         }
-        let mut waited = Duration::ZERO;
-        let admitted = admit(self.picked, self.context.deadline, &mut waited).await;
-        *queue_wait += waited;
-        *permit = Some(admitted?);
-        // Once, whatever becomes of this attempt: who has no place for the request itself makes no copies of it either.
-        *copied = true;
-        let body = match copies {
-            Some(copies) => copies.follow(body, self.context, self.timeout, &self.peer.shared),
-            None => body,
-        };
         let sender = Sender { peer: self.peer, upload: self.upload, timeout: self.timeout };
         let timeouts = &action.timeouts;
+        let waiting = Waiting { permit, queue_wait };
+        let copying = |body| {
+            // Once, whatever becomes of this attempt: who has no place for the request itself makes no copies of it either.
+            *copied = true;
+            match copies {
+                Some(copies) => copies.follow(body, self.context, self.timeout, &self.peer.shared),
+                None => body,
+            }
+        };
         let request = Request::from_parts(parts, body);
-        let outcome = call(&*self.picked.backend, request, self.context, timeouts, sender).await;
+        let outcome = run(self.picked, request, self.context, timeouts, sender, waiting, copying).await;
         let outcome = outcome.and_then(|mut response| finish::check(&mut response).map(|()| response));
         // How a response goes on is told at its end, by the flight.
         if let (Err(error), Some(outliers)) = (&outcome, outliers(self.routed.action())) {

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use crate::{Body, BoxError};
 
 /// The longest copy. Bodies of calls that are safe to repeat are mostly empty, and forms are smaller than this.
-const KEPT_AT_MOST: usize = 64 * 1024;
+pub(crate) const KEPT_AT_MOST: usize = 64 * 1024;
 
 /// A request body for several attempts.
 pub(crate) enum Replay {

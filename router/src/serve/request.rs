@@ -23,13 +23,14 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
-    Target, attempts,
-    call::{Sender, call},
+    attempts,
+    call::Sender,
     download::Download,
     finish,
     flight::{Flight, Routed},
     hop, origin,
     peer::Peer,
+    place::{Waiting, run},
     policied,
     refuse::refuse,
     respond::{respond, respond_grpc},
@@ -38,7 +39,6 @@ use super::{
 };
 use crate::{
     Body, CallContext, Cause, Error,
-    admit::Permit,
     filter::{CorsAnswer, Filters},
     listen::Secured,
     route::{self, RequestKey},
@@ -161,12 +161,11 @@ async fn steps(flight: &mut Flight, request: Request<Incoming>) -> Result<Respon
     let timeout = non_zero(action.timeouts.request.unwrap_or(limits.request_timeout));
     let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
     *body_timeout = timeout;
-    *permit = Some(admit(picked, deadline, queue_wait).await?);
-
     let context = CallContext { client: origin.client, tls: origin.tls, deadline };
     let request = Request::from_parts(parts, body);
     let sender = Sender { peer: &peer, upload: upload.as_deref(), timeout };
-    let mut response = call(&*picked.backend, request, context, &action.timeouts, sender).await?;
+    let waiting = Waiting { permit, queue_wait };
+    let mut response = run(picked, request, context, &action.timeouts, sender, waiting, |body| body).await?;
     for filters in target_filters.into_iter().chain(rule_filters) {
         filters.apply_response(response.headers_mut());
     }
@@ -261,16 +260,6 @@ pub(super) fn take_body(
     let (upload, body) = Upload::wrap(incoming, limit, started);
     *watched = Some(upload);
     Ok(Body::boxed(body))
-}
-
-pub(super) async fn admit(target: &Target, deadline: Option<Instant>, waited: &mut Duration) -> Result<Permit, Error> {
-    if let Some(permit) = target.admission.try_admit() {
-        return Ok(permit);
-    }
-    let asked = Instant::now();
-    let admitted = target.admission.admit(deadline).await;
-    *waited = asked.elapsed();
-    admitted
 }
 
 /// A timeout of zero is none, as in Gateway API.

@@ -22,6 +22,7 @@ mod corpus_http2;
 mod cors;
 mod deadline;
 mod drain;
+mod elsewhere;
 mod exchange;
 mod http1;
 mod judged;

@@ -93,7 +93,7 @@ impl Server {
         let (hosts, events) = Hosts::new();
         hosts.set_leader(Leader::Me);
         let certificates = Certificates::new();
-        certificates.set(&files.first.certificate, &files.first.key).unwrap();
+        certificates.set(&files.first).unwrap();
         let shutdown = CancellationToken::new();
         let identify = Arc::new(Table(files.known.clone()));
         let serve = hosts::serve(listener, certificates.clone(), hosts.clone(), identify, shutdown.clone());

@@ -268,6 +268,9 @@ def check_trailers(server):
 
 
 def check_state(server, reused):
+    # A fresh instance for each call fails each time, a warm one as often as it is told to.
+    statuses = [server.ask("/flaky?id=a&times=2&code=503")[0] for _ in range(3)]
+    check(f"{server.name} GET /flaky", statuses in ([503, 503, 503], [503, 503, 200]), statuses)
     states = [json.loads(server.expect("/counter", 200)[2]) for _ in range(3)]
     same = len({state["instance"] for state in states}) == 1
     counts = [state["count"] for state in states]

@@ -21,8 +21,12 @@ mod rollout;
 mod routes;
 #[path = "e2e/services.rs"]
 mod services;
+#[path = "e2e/spill.rs"]
+mod spill;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/traffic.rs"]
+mod traffic;
 
 use kube::ResourceExt as _;
 use penstock_tests::cluster::Cluster;

@@ -133,7 +133,7 @@ mod tests {
         counts
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn of_two_the_one_with_more_room() {
         let now = Instant::now();
         assert_eq!(chosen(&[], now), [] as [usize; 0]);
@@ -143,7 +143,7 @@ mod tests {
         assert!(three[2] == 0 && three[0].abs_diff(6_667) < 300 && three[1].abs_diff(3_333) < 300, "{three:?}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_that_is_full_is_not_asked_while_that_is_news() {
         let now = Instant::now();
         assert_eq!(chosen(&[page(10, 10)], now), [0]);
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(one.load(), 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_that_says_no_is_left_alone_for_longer_and_longer() {
         let now = Instant::now();
         let mut one = page(10, 0);
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(chosen(&[one.clone()], now + REST), [10_000]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_cannot_be_reached_is_not_asked() {
         let pages = [page(10, 0), page(10, 9)];
         for _ in 0..100 {

@@ -74,6 +74,8 @@ async fn connection(stream: TcpStream, peers: Arc<Peers>, mut drain: DrainWatch)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
         .max_concurrent_streams(STREAMS)
+        // The one that the client's host writes is enough.
+        .auto_date_header(false)
         .max_header_list_size(wire::HEADERS)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .serve_connection(TokioIo::new(stream), service);

@@ -80,6 +80,7 @@ async fn play(case: &Case, delivery: Delivery, address: SocketAddr, reached: &Re
     let socket = TcpStream::connect(address).await.unwrap();
     socket.set_nodelay(true).unwrap();
     let client = socket.local_addr().unwrap();
+    let before = reached.before(client);
     let (mut responses, mut requests) = socket.into_split();
     let sending = tokio::spawn(async move {
         for piece in bytes.chunks(step) {
@@ -119,7 +120,7 @@ async fn play(case: &Case, delivery: Delivery, address: SocketAddr, reached: &Re
     if told.is_empty() && rest != "none" {
         let _ = writeln!(told, "the connection should be closed, but: {rest}");
     }
-    let reached = reached.by(client);
+    let reached = reached.by(client, before);
     if told.is_empty() && !are(&reached, &expected) {
         let _ = writeln!(told, "reached the backend: {reached:#?}");
     }

@@ -53,6 +53,7 @@ async fn play(case: &Case, address: SocketAddr, reached: &Reached) -> Result<(),
     }
     let mut socket = TcpStream::connect(address).await.unwrap();
     let client = socket.local_addr().unwrap();
+    let before = reached.before(client);
     let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     for line in &case.sent {
         bytes.extend(frames_of(line));
@@ -69,7 +70,7 @@ async fn play(case: &Case, address: SocketAddr, reached: &Reached) -> Result<(),
         ("none" | "GOAWAY", "close" | "either") => {}
         (other, _) => return Err(format!("the connection should be {open}, but: {other}")),
     }
-    let reached = reached.by(client);
+    let reached = reached.by(client, before);
     if are(&reached, &requests) { Ok(()) } else { Err(format!("reached the backend: {reached:#?}")) }
 }
 

@@ -208,10 +208,15 @@ impl Reached {
         ok("ok")
     }
 
-    /// What came over a connection, as the corpus writes it.
-    pub fn by(&self, client: SocketAddr) -> Vec<String> {
+    /// How many have come from an address: a new connection may have that of one that is gone.
+    pub fn before(&self, client: SocketAddr) -> usize {
+        self.0.lock().get(&client).map_or(0, Vec::len)
+    }
+
+    /// What has come from an address after so many, as the corpus writes it.
+    pub fn by(&self, client: SocketAddr, before: usize) -> Vec<String> {
         let all = self.0.lock();
-        all.get(&client).into_iter().flatten().map(Seen::to_string).collect()
+        all.get(&client).into_iter().flatten().skip(before).map(Seen::to_string).collect()
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Template {
     pub p3: bool,
     /// Lines under the deployment's `spec:`, such as `strategy: {...}`.
     pub extra: &'static str,
+    /// Lines under the template's `spec:`, such as `capacity: {...}`.
+    pub inner: &'static str,
 }
 
 /// A namespace with one workload behind a Service of the same name.
@@ -54,7 +56,7 @@ impl Template {
     /// So many replicas of the component that does as the path says.
     #[must_use]
     pub fn kitchen(replicas: u32) -> Self {
-        Self { component: "kitchen-p2", replicas, p3: false, extra: "" }
+        Self { component: "kitchen-p2", replicas, p3: false, extra: "", inner: "" }
     }
 
     /// Another component.
@@ -72,6 +74,13 @@ impl Template {
         self
     }
 
+    /// More lines under the template's `spec:`.
+    #[must_use]
+    pub fn inner(mut self, lines: &'static str) -> Self {
+        self.inner = lines;
+        self
+    }
+
     fn yaml(&self, cluster: &Cluster) -> Result<String> {
         let image = registry::image(cluster.root(), self.component)?;
         let mut workload = Workload::new(NAME, &image);
@@ -80,11 +89,15 @@ impl Template {
             workload = workload.p3();
         }
         let text = workload.to_string();
-        let mut extra = String::new();
-        for line in self.extra.lines() {
-            let _ = writeln!(extra, "  {line}");
-        }
-        Ok(text.replace("\nspec:\n  replicas:", &format!("\nspec:\n{extra}  replicas:")))
+        let indented = |lines: &str, by: &str| {
+            lines.lines().fold(String::new(), |mut text, line| {
+                let _ = writeln!(text, "{by}{line}");
+                text
+            })
+        };
+        let (extra, inner) = (indented(self.extra, "  "), indented(self.inner, "      "));
+        let text = text.replace("\nspec:\n  replicas:", &format!("\nspec:\n{extra}  replicas:"));
+        Ok(text.replace("\n  template:\n    spec:\n", &format!("\n  template:\n    spec:\n{inner}")))
     }
 }
 

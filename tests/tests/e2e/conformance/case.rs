@@ -277,6 +277,7 @@ fn backends(text: &str) -> String {
         ("$mirror2", "mirror-two", None),
         ("$mirror3", "mirror-three", None),
         ("$mirror4", "mirror-four", None),
+        ("$flaky", "flaky", None),
     ] {
         let namespace = namespace.map(|it| format!(", namespace: {it}")).unwrap_or_default();
         let reference = format!("group: runtime.wasmcloud.dev, kind: WorkloadDeployment, name: {name}{namespace}");

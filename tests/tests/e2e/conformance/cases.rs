@@ -20,6 +20,7 @@ mod protocols;
 mod query;
 mod redirects;
 mod references;
+mod retries;
 mod rewrites;
 mod stage;
 mod timeouts;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Case> {
         headers::cases(),
         redirects::cases(),
         rewrites::cases(),
+        retries::cases(),
         references::cases(),
         parents::cases(),
         weights::cases(),

@@ -160,6 +160,7 @@ fn ground(cluster: &Cluster, cases: &[Arc<Case>], host: &str) -> Result<String> 
     for (name, component) in [(V1, "kitchen-p2"), (V2, "kitchen-p3"), (V3, "kitchen-p2")] {
         documents.push(backend(cluster, name, component)?.alone());
     }
+    documents.push(counter(cluster, "flaky")?.alone());
     for name in ["mirror-one", "mirror-two", "mirror-three", "mirror-four"] {
         let alone = counter(cluster, name)?.alone();
         documents.push(

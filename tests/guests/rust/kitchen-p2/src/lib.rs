@@ -34,6 +34,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Kitchen {
             "/fetch" => fetch::fetch(out, &target),
 
             "/counter" => say(out, 200, &counter()),
+            "/flaky" => match kit::fails(&target.text("id").unwrap_or_default(), target.number("times", 1)) {
+                true => say(out, target.number("code", 500) as u16, "failed\n"),
+                false => say(out, 200, "ok\n"),
+            },
             "/concurrent" => concurrent(out, milliseconds),
             "/sleep" => {
                 sleep(milliseconds);

@@ -36,6 +36,10 @@ impl wasip3::exports::http::handler::Guest for Kitchen {
             "/fetch" => fetch::fetch(&target).await,
 
             "/counter" => say(200, &counter()),
+            "/flaky" => match kit::fails(&target.text("id").unwrap_or_default(), target.number("times", 1)) {
+                true => say(target.number("code", 500) as u16, "failed\n"),
+                false => say(200, "ok\n"),
+            },
             "/concurrent" => concurrent(milliseconds).await,
             "/sleep" => {
                 sleep(milliseconds).await;

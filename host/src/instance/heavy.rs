@@ -255,13 +255,12 @@ mod tests {
         let late = lane.spawn(async {});
         assert!(late.await.is_none(), "nobody is left to do it");
         drop(waits);
-        assert_eq!(ended.load(SeqCst), 2);
-        // The threads have ended, and nothing else is kept.
-        let ended = async {
-            while Arc::strong_count(&lane.flow.work) > 1 {
+        // A thread may be in the middle of it. The threads have ended then, and nothing else is kept.
+        let gone = async {
+            while ended.load(SeqCst) < 2 || Arc::strong_count(&lane.flow.work) > 1 {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Reconciler {
     reporter: watch::Sender<HostStatus>,
     drain: DrainWatch,
     desired: Arc<Snapshot>,
+    /// The one whose routes the listeners were last compared with: tables are large, and events are many.
+    compared: Option<Arc<Snapshot>>,
     shares: BTreeMap<String, ShareEntry>,
     listeners: BTreeMap<String, ListenerEntry>,
     /// Listeners that are no longer wanted and whose connections may still bring a last request.
@@ -81,7 +83,9 @@ enum State {
 struct ListenerEntry {
     spec: snapshot::Listener,
     handle: TableHandle,
-    /// What the table was built from: the shares of each deployment that its routes name.
+    /// The deployments that its routes name: who answers, and who gets copies.
+    named: Arc<BTreeSet<String>>,
+    /// What the table was built from: the shares of each of these.
     built: Vec<(String, u32)>,
     route_errors: Vec<String>,
     /// None: it speaks plain HTTP.
@@ -129,6 +133,7 @@ impl Reconciler {
             reporter,
             drain,
             desired: Arc::default(),
+            compared: None,
             shares: BTreeMap::new(),
             listeners: BTreeMap::new(),
             closing: Vec::new(),
@@ -255,8 +260,13 @@ impl Reconciler {
         }
         self.closing.retain(|it| it.has_changed().is_ok());
         let mut added = false;
+        let compared = self.compared.replace(desired.clone()).is_some_and(|it| Arc::ptr_eq(&it, desired));
         for (place, spec) in desired.listeners.iter().enumerate() {
-            let built = self.inputs(desired, spec);
+            let same = |it: &&ListenerEntry| compared || it.spec.routes == spec.routes;
+            let before = self.listeners.get(&spec.name).filter(same);
+            let named = before.map_or_else(|| Arc::new(named(spec)), |it| it.named.clone());
+            let same_routes = before.is_some();
+            let built = self.inputs(desired, &named);
             if let Some(entry) = self.listeners.get_mut(&spec.name)
                 && let (Some(secured), Some(tls)) = (&mut entry.tls, &spec.tls)
                 && entry.spec.tls.as_ref() != Some(tls)
@@ -264,18 +274,20 @@ impl Reconciler {
                 secured.update(tls);
                 entry.spec.tls = Some(tls.clone());
             }
-            let known =
-                self.listeners.get(&spec.name).map(|entry| entry.spec.routes == spec.routes && entry.built == built);
+            let known = self.listeners.get(&spec.name).map(|entry| same_routes && entry.built == built);
             match known {
                 Some(true) => {}
                 Some(false) => {
-                    let (table, route_errors) = self.table(desired, place).await;
+                    let (table, route_errors) = self.table(desired, place, &named).await;
                     let Some(entry) = self.listeners.get_mut(&spec.name) else { continue };
                     entry.handle.swap(table);
-                    (entry.spec, entry.built, entry.route_errors) = (spec.clone(), built, route_errors);
+                    if !same_routes {
+                        entry.spec = spec.clone();
+                    }
+                    (entry.named, entry.built, entry.route_errors) = (named, built, route_errors);
                 }
                 None => {
-                    let (table, route_errors) = self.table(desired, place).await;
+                    let (table, route_errors) = self.table(desired, place, &named).await;
                     let tls = match spec.tls.as_ref().map(Secured::new).transpose() {
                         Ok(tls) => tls,
                         Err(error) => {
@@ -289,6 +301,7 @@ impl Reconciler {
                         ListenerEntry {
                             spec: spec.clone(),
                             handle: TableHandle::new(table),
+                            named,
                             built,
                             route_errors,
                             tls,
@@ -310,10 +323,12 @@ impl Reconciler {
     }
 
     /// The table of the listener at that place, and which of its routes are left out. A large one is built in the background.
-    async fn table(&self, desired: &Arc<Snapshot>, place: usize) -> (Table, Vec<String>) {
+    async fn table(&self, desired: &Arc<Snapshot>, place: usize, named: &BTreeSet<String>) -> (Table, Vec<String>) {
         let Some(spec) = desired.listeners.get(place) else { return Default::default() };
-        let ready: BTreeMap<String, Vec<(Arc<Share>, u32)>> =
-            named(spec).into_iter().map(|it| (it.to_owned(), self.ready(desired, it))).collect();
+        let mut ready: BTreeMap<String, Vec<(Arc<Share>, u32)>> = BTreeMap::new();
+        for (spec, share) in self.ready(desired, named) {
+            ready.entry(spec.deployment.clone()).or_default().push((share.clone(), spec.replicas));
+        }
         let build = move |spec: &snapshot::Listener| {
             tables::build(&spec.routes, &|deployment: &str| ready.get(deployment).cloned().unwrap_or_default())
         };
@@ -384,29 +399,22 @@ impl Reconciler {
         }
     }
 
-    /// The ready shares of a deployment that the snapshot wants.
-    fn ready(&self, desired: &Snapshot, deployment: &str) -> Vec<(Arc<Share>, u32)> {
-        desired
-            .shares
-            .iter()
-            .filter(|spec| spec.deployment == deployment)
-            .filter_map(|spec| match &self.shares.get(&spec.id)?.state {
-                State::Ready(share) => Some((share.clone(), spec.replicas)),
-                _ => None,
-            })
-            .collect()
+    /// The ready shares of these deployments that the snapshot wants.
+    fn ready<'a>(
+        &'a self,
+        desired: &'a Snapshot,
+        named: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = (&'a snapshot::Share, &'a Arc<Share>)> {
+        let wanted = desired.shares.iter().filter(|spec| named.contains(&spec.deployment));
+        wanted.filter_map(|spec| match &self.shares.get(&spec.id)?.state {
+            State::Ready(share) => Some((spec, share)),
+            _ => None,
+        })
     }
 
     /// What decides a listener's table beside its routes.
-    fn inputs(&self, desired: &Snapshot, spec: &snapshot::Listener) -> Vec<(String, u32)> {
-        let named = named(spec);
-        desired
-            .shares
-            .iter()
-            .filter(|share| named.contains(share.deployment.as_str()))
-            .filter(|share| matches!(self.shares.get(&share.id), Some(ShareEntry { state: State::Ready(_), .. })))
-            .map(|share| (share.id.clone(), share.replicas))
-            .collect()
+    fn inputs(&self, desired: &Snapshot, named: &BTreeSet<String>) -> Vec<(String, u32)> {
+        self.ready(desired, named).map(|(spec, _)| (spec.id.clone(), spec.replicas)).collect()
     }
 
     /// Which shares take calls of other hosts: those that requests are routed to here.
@@ -471,10 +479,11 @@ fn deployments(spec: &snapshot::Listener) -> impl Iterator<Item = &str> {
 }
 
 /// All that a listener's routes name: who answers, and who gets copies.
-fn named(spec: &snapshot::Listener) -> BTreeSet<&str> {
+fn named(spec: &snapshot::Listener) -> BTreeSet<String> {
     let rules = spec.routes.iter().flat_map(|route| &route.rules);
     let mirrors = rules.flat_map(snapshot::RouteRule::all_mirrors).map(|mirror| mirror.deployment.as_str());
-    deployments(spec).chain(mirrors).collect()
+    let names: BTreeSet<&str> = deployments(spec).chain(mirrors).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The tables that had a share when it was no longer wanted.

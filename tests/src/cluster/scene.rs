@@ -119,7 +119,10 @@ impl Scene {
 
     /// Programmed is true, and the Service leads somewhere. What the propagation delay is for may take kube-proxy a little
     /// longer on a busy machine: a second more is not a failure of what is tested here.
-    async fn connects(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If it does not, a second later.
+    pub async fn connects(&self) -> Result<()> {
         let address = self.address()?;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {

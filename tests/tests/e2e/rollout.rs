@@ -190,6 +190,7 @@ async fn programmed_means_that_curl_works() -> Result<()> {
         scene.apply()?;
         let address = scene.find_address().await?;
         cluster.kubectl(["wait", "--for=condition=Programmed", "wd/app", "-n", scene.namespace(), "--timeout=120s"])?;
+        scene.connects().await?;
         for _ in 0..20 {
             let answer = penstock_tests::http::get(address, "curl.example", "/hello").await?;
             anyhow::ensure!(answer.status() == 200, "round {round}: {} {:?}", answer.status(), answer.body());

@@ -143,7 +143,7 @@ impl Host {
                 .and_then(|listener| Peers::start(listener, &peer.host_id, watch.clone()))
                 .map_err(|source| HostError::Peers { address: peer.address, source })
         });
-        let peers = peers.transpose()?;
+        let (peers, serving_peers) = peers.transpose()?.unzip();
         let services = Services {
             artifacts: ArtifactStore::new(engine.clone(), config.cache_dir.join("artifacts"), config.store.clone())?,
             engine,
@@ -161,6 +161,10 @@ impl Host {
             reconcile::Reconciler::new(config, services, observer, directory.clone(), status.clone(), watch);
         tokio::spawn(async move {
             reconciler.run(wanted).await;
+            if let Some(serving) = serving_peers {
+                // It ends by a panic, if at all before that.
+                let _ = serving.await;
+            }
             // Nobody listens any more if the host itself is gone.
             let _ = finished.send(true);
         });

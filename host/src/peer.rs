@@ -29,6 +29,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use penstock_api::control;
 use penstock_router::DrainWatch;
+use tokio::task::JoinHandle;
 
 pub use self::identity::IdentityError;
 pub(crate) use self::pass::Passing;
@@ -56,19 +57,20 @@ struct Known {
 // === impl Peers ===
 
 impl Peers {
-    /// Begins to listen for peers, which are let in once there is a certificate.
+    /// Begins to listen for peers, which are let in once there is a certificate. The task ends when the host has drained and
+    /// the last call of a peer has ended.
     pub(crate) fn start(
         listener: std::net::TcpListener,
         host_id: &str,
         drain: DrainWatch,
-    ) -> Result<Arc<Self>, PeersError> {
+    ) -> Result<(Arc<Self>, JoinHandle<()>), PeersError> {
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let identity = Arc::new(Identity::new(host_id)?);
         let this = Arc::new(Self { port, identity, known: Mutex::default(), serving: ArcSwap::default() });
-        drop(tokio::spawn(server::serve(listener, this.clone(), drain)));
-        Ok(this)
+        let serving = tokio::spawn(server::serve(listener, this.clone(), drain));
+        Ok((this, serving))
     }
 
     /// Where peers reach this host.

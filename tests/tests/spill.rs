@@ -272,6 +272,25 @@ async fn a_peer_that_dies_loses_no_call_that_may_be_made_again() {
 }
 
 #[tokio::test]
+async fn a_host_that_leaves_ends_what_it_has_taken() {
+    let mut fleet = Fleet::start(&[1, 1], true).await;
+    fleet.joined().await;
+    let busy = fleet.hosts[0].occupy(8000).await;
+    let post = Request::post("/sleep?ms=5000").header(header::HOST, "a").body(Full::default()).unwrap();
+    let post = tokio::spawn(send(fleet.hosts[0].front, post));
+    fleet.hosts[1].waits_for("in_flight", 1).await;
+    fleet.hosts[1].process.terminate().unwrap();
+    let status = fleet.hosts[1].process.exited(START).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{}", fleet.hosts[1].process.text());
+    let post = post.await.unwrap().unwrap();
+    assert_eq!(post.status(), StatusCode::OK, "{}", text(&post));
+    assert!(!busy.is_finished(), "it did not run where it came in");
+    // Nobody is left to ask.
+    fleet.hosts[0].waits_for("spill_peers", 0).await;
+    assert_eq!(busy.await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn strangers_are_not_let_in() {
     let fleet = Fleet::start(&[1, 1], true).await;
     fleet.joined().await;

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use penstock_router::{Body, BoxError, Cause, DrainWatch, Error, admit::Permit};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -35,24 +35,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What may be under way of all requests of a peer.
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
-/// Serves peers until the host drains.
+/// Serves peers until the host drains, and then until their last calls have ended.
 pub(super) async fn serve(listener: TcpListener, peers: Arc<Peers>, mut drain: DrainWatch) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
     loop {
-        // Nobody closes it.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = drain.started() => return,
+            _ = drain.started() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
                 let (peers, drain) = (peers.clone(), drain.clone());
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     if let Err(error) = connection(stream, peers, drain).await {
                         tracing::debug!(%address, error, "a connection of a peer");
                     }
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -61,6 +59,8 @@ pub(super) async fn serve(listener: TcpListener, peers: Arc<Peers>, mut drain: D
             }
         }
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn connection(stream: TcpStream, peers: Arc<Peers>, mut drain: DrainWatch) -> Result<(), BoxError> {

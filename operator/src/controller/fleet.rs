@@ -1,7 +1,7 @@
 //! The hosts: their pods, their streams, what they say and what they have been given.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -52,8 +52,10 @@ pub(crate) struct HostRecord {
     awaited: bool,
     pub(super) report: Option<Arc<Report>>,
     pub(super) machine: MachineSignal,
-    /// Of its shares, what it said last of their load.
-    pub(super) loads: HashMap<String, ShareSignal>,
+    /// Its shares that pass calls on and take those of others, with the calls at once that each is good for.
+    pub(super) spilling: BTreeMap<String, u64>,
+    /// What it said last of their load: calls running and waiting.
+    pub(super) loads: HashMap<String, u64>,
     /// What it was told of its peers.
     pub(super) peers: Arc<control::Peers>,
     /// The version of the newest snapshot.
@@ -140,9 +142,11 @@ impl Fleet {
     pub(crate) fn loaded(&mut self, id: &HostId, machine: MachineSignal, signals: Vec<ShareSignal>) -> bool {
         let Some(record) = self.records.get_mut(id) else { return false };
         record.machine = machine;
-        let spilling: Vec<ShareSignal> = signals.into_iter().filter(|it| record.spills(&it.share)).collect();
-        let any = !spilling.is_empty();
-        record.loads.extend(spilling.into_iter().map(|it| (it.share.clone(), it)));
+        let mut any = false;
+        for signal in signals.into_iter().filter(|it| record.spilling.contains_key(&it.share)) {
+            any = true;
+            record.loads.insert(signal.share, signal.in_flight + signal.queued);
+        }
         any
     }
 
@@ -266,32 +270,24 @@ impl HostRecord {
         self.connected || self.pod.ready || self.awaited
     }
 
-    /// Whether a share passes calls on.
-    fn spills(&self, share: &str) -> bool {
-        let shares = self.pushed.iter().flat_map(|it| &it.shares);
-        shares.into_iter().any(|it| it.capacity.spill && it.id == share)
+    /// It is told to run these.
+    pub(super) fn is_given(&mut self, shares: &[Share]) {
+        let spilling = shares.iter().filter(|it| it.capacity.spill);
+        let capacity = |it: &Share| u64::from(it.replicas) * u64::from(it.capacity.concurrency);
+        self.spilling = spilling.map(|it| (it.id.clone(), capacity(it))).collect();
+        self.loads.retain(|share, _| self.spilling.contains_key(share));
     }
 
-    /// Whether any of its shares does.
-    pub(super) fn spills_any(&self) -> bool {
-        self.pushed.iter().flat_map(|it| &it.shares).any(|it| it.capacity.spill)
-    }
-
-    /// Its shares that take calls of others: those that it is told to have, and that are ready.
+    /// Its shares that take calls of others: those that are ready.
     fn spilling_shares(&self) -> Vec<control::PeerShare> {
-        let wanted = self.pushed.iter().flat_map(|it| &it.shares).filter(|it| it.capacity.spill);
-        let ready = |id: &str| {
-            let shares = &self.report.as_ref()?.shares;
-            shares.get(id).filter(|it| it.state == ShareState::Ready)
+        let Some(report) = &self.report else { return Vec::new() };
+        let ready = |id: &str| report.shares.get(id).is_some_and(|it| it.state == ShareState::Ready);
+        let share = |(id, capacity): (&String, &u64)| control::PeerShare {
+            id: id.clone(),
+            capacity: *capacity,
+            in_flight: self.loads.get(id).copied().unwrap_or(0),
         };
-        let share = |wanted: &Share| {
-            ready(&wanted.id)?;
-            let load = self.loads.get(&wanted.id);
-            let capacity = u64::from(wanted.replicas) * u64::from(wanted.capacity.concurrency);
-            let in_flight = load.map_or(0, |it| it.in_flight + it.queued);
-            Some(control::PeerShare { id: wanted.id.clone(), capacity, in_flight })
-        };
-        wanted.filter_map(share).collect()
+        self.spilling.iter().filter(|(id, _)| ready(id)).map(share).collect()
     }
 
     /// The last snapshot that it has taken in.

@@ -14,7 +14,6 @@ use penstock_api::{
 };
 
 use super::{
-    fleet::HostRecord,
     lead::{Context, Lead, Wake, split},
     objects,
     write::{Action, Key, Kind, body},
@@ -71,7 +70,7 @@ impl Lead {
             tracing::info!(host = %id, ?before, now = ?state, "a host's state");
             self.mark_shares(id);
             self.mark_host_status(id);
-            if self.fleet.get(id).is_some_and(HostRecord::spills_any) {
+            if self.fleet.get(id).is_some_and(|it| !it.spilling.is_empty()) {
                 self.wake_peers(cx);
             }
             if state == HostState::Live {
@@ -157,7 +156,7 @@ impl Lead {
         for service in services {
             self.mark_service(&service);
         }
-        if self.fleet.get(id).is_some_and(HostRecord::spills_any) {
+        if self.fleet.get(id).is_some_and(|it| !it.spilling.is_empty()) {
             self.wake_peers(cx);
         }
         if leaves {
@@ -187,9 +186,8 @@ impl Lead {
         record.version = version;
         record.pushed = Some(snapshot.clone());
         record.awaited_by.extend(affected.iter().cloned());
-        record.loads.retain(|share, _| snapshot.shares.iter().any(|it| it.id == *share));
-        let spills = snapshot.shares.iter().any(|it| it.capacity.spill) || !record.peers.peers.is_empty();
-        if spills {
+        record.is_given(&snapshot.shares);
+        if !record.spilling.is_empty() || !record.peers.peers.is_empty() {
             self.wake_peers(cx);
         }
         self.left_out(id, version);

@@ -139,6 +139,10 @@ impl AsyncRead for Io {
             let take = this.prefix.len().min(buf.remaining());
             buf.put_slice(&this.prefix[..take]);
             this.prefix.advance(take);
+            // What follows it is mostly there already, and so comes into the same buffer of hyper's.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut this.socket).poll_read(cx, buf) {
+                return Poll::Ready(Err(error));
+            }
         }
         let passed = this.saw(&buf.filled()[before..]);
         if this.broken && passed == 0 {

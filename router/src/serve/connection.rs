@@ -139,7 +139,8 @@ async fn serve_http2(socket: Stream, peer: Arc<Peer>, read: Bytes) -> hyper::Res
     let streams = Streams::default();
     let service = {
         let (peer, streams) = (Arc::clone(&peer), streams.clone());
-        service_fn(move |request| answer(Arc::clone(&peer), request, Some(streams.next())))
+        // On the heap: each stream becomes a task, and all that its future holds would be moved six times on the way.
+        service_fn(move |request| Box::pin(answer(Arc::clone(&peer), request, Some(streams.next()))))
     };
     let mut connection = http2_builder(&peer.shared.config.limits, streams).serve_connection(io, service);
     // GOAWAY leaves requests on their way their answer, so it need not wait for an idle moment.

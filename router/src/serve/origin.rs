@@ -117,8 +117,11 @@ impl Origin {
     /// Tells the client the request's id, in place of whatever the component said.
     pub(super) fn answer(&self, headers: &mut HeaderMap) {
         if let Some(id) = &self.request_id {
+            let mut id = id.clone();
+            // HTTP/2 would remember it for the next response, which has another, and forget what comes again.
+            id.set_sensitive(true);
             // A response of 24,000 headers goes on as it is.
-            let _full = put(headers, HeaderName::from_static(request_id::NAME), id.clone());
+            let _full = put(headers, HeaderName::from_static(request_id::NAME), id);
         }
     }
 }

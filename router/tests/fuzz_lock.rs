@@ -29,3 +29,15 @@ fn the_fuzz_targets_run_what_ships() {
         .collect();
     assert!(differ.is_empty(), "run `cargo update -p NAME --precise VERSION` in router/fuzz: {differ:#?}");
 }
+
+#[test]
+fn the_fuzz_targets_lock_all_that_the_router_needs() {
+    let manifest = include_str!("../Cargo.toml").split("[dependencies]").nth(1).unwrap();
+    let needed = manifest.split("\n[").next().unwrap().lines().filter_map(|line| line.split(['.', ' ']).next());
+    let lock = include_str!("../fuzz/Cargo.lock");
+    let router = lock.split("[[package]]").find(|it| it.contains("name = \"penstock-router\"")).unwrap();
+    let missing: Vec<&str> = needed
+        .filter(|name| !name.is_empty() && !name.starts_with('#') && !router.contains(&format!("\"{name}")))
+        .collect();
+    assert!(missing.is_empty(), "run `cargo metadata` in router/fuzz: {missing:?}");
+}

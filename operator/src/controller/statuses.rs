@@ -25,6 +25,9 @@ use crate::{
 /// What is on its way is not told at every step: a status that is soon another is written at most so often.
 const PASSING: Duration = Duration::from_millis(500);
 
+/// Two clocks are at work here, one that counts and one that tells the time: a timer by the first may come early by the second.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// Replicas of a revision, or of all.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -169,11 +172,15 @@ impl Lead {
         unit.unacked.retain(|host, version| fleet.get(host).is_some_and(|it| it.follows() < *version));
         let ready = |host: &&HostId| fleet.get(host).is_some_and(|it| it.connected);
         let waiting_for = unit.unacked.keys().filter(ready).map(ToString::to_string).collect();
-        let delay = self.settings.propagation_delay;
-        let propagated = self
-            .settled(name)
-            .is_some_and(|since| Duration::try_from(cx.now.duration_since(since)).unwrap_or_default() >= delay);
-        Programmed { waiting_for, propagated }
+        let left = self.settled(name).map(|since| {
+            let passed = Duration::try_from(cx.now.duration_since(since)).unwrap_or_default();
+            self.settings.propagation_delay.saturating_sub(passed)
+        });
+        if let Some(left) = left.filter(|it| !it.is_zero()) {
+            // The timer that was set when they settled may come a moment before this clock has got there, and would be the last.
+            self.wake(cx.instant + left.max(AGAIN), Wake::Unit(name.clone()));
+        }
+        Programmed { waiting_for, propagated: left.is_some_and(|it| it.is_zero()) }
     }
 
     /// All that is to be said about a deployment.

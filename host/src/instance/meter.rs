@@ -168,13 +168,24 @@ mod tests {
     #[test]
     fn a_thread_that_was_put_aside_is_no_spinner() {
         let meter = Meter::new(Some(Duration::from_millis(20)));
-        meter.begin_call();
-        std::thread::sleep(TICK * 30);
-        assert_eq!(meter.tick(), Verdict::Run);
-        std::thread::sleep(TICK * 30);
-        assert_eq!(meter.tick(), Verdict::Run);
-        assert!(!meter.is_heavy() && !meter.is_exhausted());
-        meter.end_slice();
-        assert!(meter.used() < TICK * 10);
+        // A busy machine may charge a thread for more than it does: then it is tried again.
+        let quiet = (0..100).any(|_| {
+            meter.begin_call();
+            std::thread::sleep(TICK * 30);
+            let before = cpu();
+            let verdicts = [meter.tick(), {
+                std::thread::sleep(TICK * 30);
+                meter.tick()
+            }];
+            if cpu() - before >= TICK_NANOS / 2 {
+                return false;
+            }
+            assert_eq!(verdicts, [Verdict::Run, Verdict::Run]);
+            assert!(!meter.is_heavy() && !meter.is_exhausted());
+            meter.end_slice();
+            assert!(meter.used() < TICK * 10);
+            true
+        });
+        assert!(quiet, "a hundred times a thread that slept had used CPU time");
     }
 }

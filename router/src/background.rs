@@ -2,6 +2,7 @@
 //! processors are.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     thread,
@@ -30,7 +31,9 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     };
     let theirs = Arc::clone(&job);
     let begun = thread::Builder::new().name("bulk".to_owned()).spawn(move || {
-        lower_priority();
+        if let Err(error) = lower_priority() {
+            tracing::debug!(%error, "work in bulk runs at normal priority");
+        }
         run(&theirs);
     });
     if let Err(error) = begun {
@@ -44,11 +47,13 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     }
 }
 
-/// On Linux a nice value belongs to the calling thread. A kernel that refuses costs only fairness.
-fn lower_priority() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "work in bulk runs at normal priority");
-    }
+/// Lets threads that serve go first from now on: an I/O thread that wakes up runs at once, and this one still gets its share of
+/// an otherwise busy machine. On Linux a nice value belongs to the calling thread.
+///
+/// # Errors
+/// When the kernel refuses, which costs only fairness.
+pub fn lower_priority() -> io::Result<()> {
+    Ok(rustix::process::setpriority_process(None, NICE)?)
 }
 
 #[cfg(test)]

@@ -406,10 +406,14 @@ impl Reconciler {
         named: &'a BTreeSet<String>,
     ) -> impl Iterator<Item = (&'a snapshot::Share, &'a Arc<Share>)> {
         let wanted = desired.shares.iter().filter(|spec| named.contains(&spec.deployment));
-        wanted.filter_map(|spec| match &self.shares.get(&spec.id)?.state {
-            State::Ready(share) => Some((spec, share)),
+        wanted.filter_map(|spec| Some((spec, self.ready_share(spec)?)))
+    }
+
+    fn ready_share(&self, spec: &snapshot::Share) -> Option<&Arc<Share>> {
+        match &self.shares.get(&spec.id)?.state {
+            State::Ready(share) => Some(share),
             _ => None,
-        })
+        }
     }
 
     /// What decides a listener's table beside its routes.
@@ -420,10 +424,7 @@ impl Reconciler {
     /// Which shares take calls of other hosts: those that requests are routed to here.
     fn serve_peers(&self, desired: &Snapshot) {
         let Some(peers) = &self.services.peers else { return };
-        let ready = |spec: &snapshot::Share| match &self.shares.get(&spec.id)?.state {
-            State::Ready(share) => Some((spec.id.clone(), share.clone())),
-            _ => None,
-        };
+        let ready = |spec: &snapshot::Share| Some((spec.id.clone(), self.ready_share(spec)?.clone()));
         peers.serve(desired.shares.iter().filter(|spec| spec.capacity.spill).filter_map(ready).collect());
     }
 

@@ -13,14 +13,11 @@ use std::{future::Future, io, sync::Arc, thread};
 
 use async_task::{FallibleTask, Runnable};
 use parking_lot::{Condvar, Mutex};
+use penstock_router::background;
 use tokio::runtime::Handle;
 
 use super::{fair::FairQueue, meter::cpu, tendency::Tendency};
 use crate::engine::TICK;
-
-/// Nice value of the threads: low enough that an I/O thread which wakes up runs at once, high enough that heavy calls
-/// still get their share of an otherwise busy machine.
-const NICE: i32 = 10;
 
 /// What a slice is taken to cost until it is over, in nanoseconds: a guest is paused at its second tick.
 const SLICE: u64 = 2 * TICK.as_nanos() as u64;
@@ -94,8 +91,7 @@ impl Drop for HeavyRuntime {
 impl Pending {
     /// One thread: slice after slice.
     fn run(&self, handle: &Handle) {
-        // On Linux a nice value belongs to the calling thread. A kernel that refuses costs only fairness.
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        if let Err(error) = background::lower_priority() {
             tracing::warn!(%error, "heavy guests run at normal priority");
         }
         let _context = handle.enter();

@@ -82,8 +82,17 @@ slow-clients: ## Ten thousand clients that send a byte now and then
 	cargo test --locked --workspace --test serve_slow -- --ignored --nocapture
 
 .PHONY: bench
-bench: ## Figures for bench/README.md: half an hour on an idle machine
+bench: ## Figures for bench/README.md: two hours on an idle machine
 	bench/run.sh
+
+.PHONY: bench-coldstart bench-density bench-neighbours
+bench-coldstart: ## The first request to a workload without an instance, and after a start of the server: six minutes
+bench-density: ## Up to 10,000 workloads on one host: memory, load time, call time
+bench-neighbours: ## An innocent workload beside bad ones: ten minutes
+bench-coldstart bench-density bench-neighbours: bench-%:
+	bench/guests/setup.sh
+	cargo build --locked --release --workspace --bins
+	$(target)/release/$*
 
 .PHONY: bench-gateways
 bench-gateways: ## The router beside nginx, Envoy, Caddy and plain hyper, and a table swapped under load: a quarter of an hour

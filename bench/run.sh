@@ -3,9 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v wrk >/dev/null || apt-get install -y -q wrk
-tests/guests/setup.sh
+bench/guests/setup.sh
 cargo build --locked --release --workspace --bins
-cargo run --locked --release --package penstock-bench --bin compare -- "$@"
+target=${CARGO_TARGET_DIR:-target}/release
+"$target/compare" "$@"
+for bench in coldstart density neighbours; do
+  "$target/$bench"
+done
 mkdir -p bench/results
 for bench in route admit swap; do
   cargo bench --locked --package penstock-router --bench "$bench" | tee "bench/results/$bench.txt"

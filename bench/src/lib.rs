@@ -1,5 +1,9 @@
-//! End-to-end comparison with peers: what is measured, how, and how it is shown.
+//! End-to-end comparison with peers, and what instances cost: what is measured, how, and how it is shown.
 
+pub mod client;
+#[cfg(feature = "compare")]
+pub mod embed;
+pub mod figures;
 pub mod machine;
 #[cfg(feature = "compare")]
 pub mod measure;
@@ -7,6 +11,7 @@ pub mod measure;
 pub mod peers;
 #[cfg(feature = "compare")]
 pub mod render;
+pub mod report;
 pub mod routes;
 pub mod wrk;
 

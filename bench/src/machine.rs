@@ -1,6 +1,11 @@
 //! What the figures were made on, and which CPUs take part.
 
-use std::{fs, process::Command, thread};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -73,6 +78,38 @@ pub fn describe() -> String {
     let gib = memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).map_or(0, |kib| kib >> 20);
     let (model, kernel) = (field(&read("/proc/cpuinfo"), "model name"), read("/proc/sys/kernel/osrelease"));
     format!("{} x {model}, {gib} GiB, Linux {}", count(), kernel.trim())
+}
+
+/// Where tools and built components are kept.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let under = |variable: &str, path: &str| env::var_os(variable).map(|folder| Path::new(&folder).join(path));
+    let found = under("PENSTOCK_CACHE", "").or_else(|| under("XDG_CACHE_HOME", "penstock"));
+    found.or_else(|| under("HOME", ".cache/penstock")).unwrap_or_default()
+}
+
+/// Resident memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Memory {
+    /// Its own.
+    pub anonymous: u64,
+    /// Pages of files, shared memory included: the kernel can take most of them back.
+    pub file: u64,
+}
+
+impl Memory {
+    /// Of any process.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub fn of(pid: u32) -> Result<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
+        };
+        Ok(Self { anonymous: bytes("RssAnon:"), file: bytes("RssFile:") + bytes("RssShmem:") })
+    }
 }
 
 /// The first line of what a command prints, such as a version.

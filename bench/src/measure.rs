@@ -1,24 +1,23 @@
-//! One pair, measured: rounds of peer and Penstock in turn, so that a machine that grows slower hits both.
+//! One pair, measured: rounds of peers and Penstock in turn, so that a machine that grows slower hits all.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http::{Request, header};
+use anyhow::{Result, ensure};
+use http::{HeaderValue, Request, header};
 use http_body_util::Full;
 use penstock_tests::load::{Plan, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     machine::Cpus,
-    peers::{Pair, Started},
+    peers::{Pair, Server, Started},
     wrk::{self, Ask, Wrk},
 };
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Method {
-    /// Rounds, each of both servers.
+    /// Rounds, each of all servers.
     pub rounds: usize,
     /// Seconds of each measurement.
     pub seconds: u64,
@@ -74,64 +73,137 @@ pub struct Steady {
     pub lag_p99_us: f64,
 }
 
-/// All of one pair: peer first in every round.
+/// All of one pair.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     /// At full speed.
     pub samples: Vec<Sample>,
     /// At a moderate rate.
     pub steady: Vec<Steady>,
+    /// Peers that could not do it, and why.
+    pub unable: Vec<(String, String)>,
 }
 
 /// Measures one pair; `note` is told of each step.
 ///
 /// # Errors
-/// If a server does not start or answers wrongly.
+/// If a server does not start or answers wrongly, other than wasmCloud's: what that cannot do is noted.
 pub async fn pair(pair: &Pair, method: Method, mut note: impl FnMut(&str)) -> Result<Results> {
     let mut results = Results::default();
     for round in 0..method.rounds {
         for server in order(round, pair) {
-            let mut started =
-                server.start(method.cpus).await.with_context(|| format!("{}: {}", pair.name, server.name()))?;
-            let sample = full_speed(pair, server.name(), &mut started, method, round).await?;
-            note(&format!(
-                "{} round {round}: {:<30} {:>8.0}/s  p50 {:>6.0} us  p99 {:>7.0} us  cpu {:>5.1} us/request  ({:.0}/s by our own load)",
-                pair.name,
-                sample.server,
-                sample.rate,
-                sample.wrk.p50_us,
-                sample.wrk.p99_us,
-                sample.cpu_us,
-                sample.check_rate,
-            ));
-            results.samples.push(sample);
+            if results.is_unable(server) {
+                continue;
+            }
+            match full_speed(pair, server, method, round).await {
+                Ok(sample) => {
+                    note(&sample.line());
+                    results.samples.push(sample);
+                }
+                Err(error) => results.give_up(pair, server, error, &mut note)?,
+            }
         }
     }
-    // Half of what the slower one can do: neither is saturated, so latency is that of the work, not of the queue.
-    let slower = results.samples.iter().map(|sample| sample.rate).fold(f64::INFINITY, f64::min);
-    let rate = (slower / 2.0).round().max(1.0);
+    // Half of what the slowest one can do: none is saturated, so latency is that of the work, not of the queue. Those that no
+    // latency is compared with do not slow the others down, and are left out if that is too fast for them.
+    let slowest = |server: &str| {
+        let of = results.samples.iter().filter(|sample| sample.server == server);
+        of.map(|sample| sample.rate).fold(f64::INFINITY, f64::min)
+    };
+    let counted = pair.peers.iter().filter(|peer| peer.goal.p99.is_some() || pair.peers.len() == 1);
+    let counted = counted.map(|peer| peer.server.name()).chain([pair.penstock.name()]);
+    let rate = (counted.map(slowest).fold(f64::INFINITY, f64::min) / 2.0).round().max(1.0);
+    let able: Vec<_> =
+        order(0, pair).into_iter().map(Server::name).filter(|name| slowest(name) > 1.25 * rate).collect();
     for round in 0..method.rounds {
         for server in order(round, pair) {
-            let started = server.start(method.cpus).await?;
-            own(pair, &started, method, method.warm_up, Some(rate)).await?;
-            let report = own(pair, &started, method, method.seconds, Some(rate)).await?;
-            let steady = steady(pair, server.name(), round, rate, &report);
-            note(&format!(
-                "{} round {round}: {:<30} at {rate:.0}/s: p50 {:>6.0} us  p99 {:>7.0} us",
-                pair.name, steady.server, steady.p50_us, steady.p99_us,
-            ));
-            results.steady.push(steady);
+            if results.is_unable(server) || !able.contains(&server.name()) {
+                continue;
+            }
+            match at_rate(pair, server, method, round, rate).await {
+                Ok(steady) => {
+                    note(&steady.line());
+                    results.steady.push(steady);
+                }
+                Err(error) => results.give_up(pair, server, error, &mut note)?,
+            }
         }
     }
     Ok(results)
 }
 
-/// Peer first in even rounds, Penstock first in odd ones.
-fn order(round: usize, pair: &Pair) -> [&crate::peers::Server; 2] {
-    if round.is_multiple_of(2) { [&pair.peer, &pair.penstock] } else { [&pair.penstock, &pair.peer] }
+/// Every server, another one first in each round.
+fn order(round: usize, pair: &Pair) -> Vec<&Server> {
+    let mut servers: Vec<_> = pair.peers.iter().map(|peer| &peer.server).chain([&pair.penstock]).collect();
+    let first = round % servers.len();
+    servers.rotate_left(first);
+    servers
 }
 
-async fn full_speed(pair: &Pair, name: &str, started: &mut Started, method: Method, round: usize) -> Result<Sample> {
+// === impl Results ===
+
+impl Results {
+    fn is_unable(&self, server: &Server) -> bool {
+        self.unable.iter().any(|(name, _)| name == server.name())
+    }
+
+    /// Goes on without a peer that may fail; all else is an error.
+    fn give_up(
+        &mut self,
+        pair: &Pair,
+        server: &Server,
+        error: anyhow::Error,
+        note: &mut impl FnMut(&str),
+    ) -> Result<()> {
+        if !matches!(server, Server::Wash { .. }) {
+            return Err(error.context(format!("{}: {}", pair.name, server.name())));
+        }
+        let reason = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+        note(&format!("{}: {} cannot do it: {error:#}", pair.name, server.name()));
+        self.unable.push((server.name().to_owned(), reason));
+        Ok(())
+    }
+}
+
+// === impl Sample ===
+
+impl Sample {
+    fn line(&self) -> String {
+        format!(
+            "{} round {}: {:<30} {:>8.0}/s  p50 {:>6.0} us  p99 {:>7.0} us  cpu {:>5.1} us/request  ({:.0}/s by our own load)",
+            self.pair,
+            self.round,
+            self.server,
+            self.rate,
+            self.wrk.p50_us,
+            self.wrk.p99_us,
+            self.cpu_us,
+            self.check_rate,
+        )
+    }
+}
+
+// === impl Steady ===
+
+impl Steady {
+    fn line(&self) -> String {
+        format!(
+            "{} round {}: {:<30} at {:.0}/s: p50 {:>6.0} us  p99 {:>7.0} us",
+            self.pair, self.round, self.server, self.rate, self.p50_us, self.p99_us,
+        )
+    }
+}
+
+async fn at_rate(pair: &Pair, server: &Server, method: Method, round: usize, rate: f64) -> Result<Steady> {
+    let started = server.start(method.cpus).await?;
+    own(pair, &started, method, method.warm_up, Some(rate)).await?;
+    let report = own(pair, &started, method, method.seconds, Some(rate)).await?;
+    Ok(steady(pair, server.name(), round, rate, &report))
+}
+
+async fn full_speed(pair: &Pair, server: &Server, method: Method, round: usize) -> Result<Sample> {
+    let name = server.name();
+    let started = &mut server.start(method.cpus).await?;
     let address = started.address();
     let load = async |seconds: u64| {
         let (ask, connections) = (pair.ask.clone(), method.connections);
@@ -164,10 +236,8 @@ async fn full_speed(pair: &Pair, name: &str, started: &mut Started, method: Meth
 /// A server that answers wrongly is fast for the wrong reason.
 async fn answers(pair: &Pair, started: &mut Started, method: Method) -> Result<()> {
     let plan = plan(pair, started, method).count(1_000);
-    let plan = plan.check(|answer| match (answer.head.status.as_u16(), answer.body) {
-        (200, body) if body.starts_with(b"hello") => Ok(()),
-        (status, body) => Err(format!("{status} {:?}", String::from_utf8_lossy(body))),
-    });
+    let expect = pair.expect.clone();
+    let plan = plan.check(move |answer| expect.check(answer.head.status.as_u16(), answer.body));
     let report = plan.start()?.finish().await?;
     ensure!(report.failed == 0, "{}: {}\n{}", pair.name, report.summary(), started.process().text());
     Ok(())
@@ -186,15 +256,20 @@ async fn own(pair: &Pair, started: &Started, method: Method, seconds: u64, rate:
 
 fn plan(pair: &Pair, started: &Started, method: Method) -> Plan {
     let plan = Plan::new(started.address()).connections(method.connections);
-    let turns = match &pair.ask {
-        Ask::One { host, path } => {
-            vec![(host.clone().unwrap_or_else(|| started.address().to_string()), path.clone())]
+    let (turns, body) = match &pair.ask {
+        Ask::One { host, path, body } => {
+            let host = host.clone().unwrap_or_else(|| started.address().to_string());
+            (vec![(host, path.clone())], body.clone())
         }
-        Ask::Turns(turns) => turns.clone(),
+        Ask::Turns(turns) => (turns.clone(), None),
     };
     plan.requests(move |id| {
         let turn = usize::try_from(id).unwrap_or(0) % turns.len().max(1);
-        let mut request = Request::new(Full::<Bytes>::default());
+        let mut request = Request::new(Full::new(body.clone().unwrap_or_default()));
+        if body.is_some() {
+            *request.method_mut() = http::Method::POST;
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         if let Some((host, path)) = turns.get(turn)
             && let (Ok(uri), Ok(host)) = (path.parse(), host.parse())
         {

@@ -4,6 +4,7 @@
 use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// What one run of `wrk` says.
@@ -34,6 +35,8 @@ pub enum Ask {
         host: Option<String>,
         /// Path and query.
         path: String,
+        /// JSON to send with POST; otherwise GET.
+        body: Option<Bytes>,
     },
     /// Hosts and paths in turn.
     Turns(Vec<(String, String)>),
@@ -66,17 +69,35 @@ request = function()
 end
 "#;
 
-/// Which of the two scripts, and what they read, in a folder of the caller's.
+/// One request with a body, formatted by wrk itself before the start.
+const POST: &str = r#"
+init = function(args)
+  local file = assert(io.open(args[1], "rb"))
+  wrk.method, wrk.body = "POST", file:read("*a")
+  wrk.headers["Content-Type"] = "application/json"
+  file:close()
+end
+"#;
+
+/// Which of the scripts, and what they read, in a folder of the caller's.
 fn script(ask: &Ask, folder: &Path) -> Result<(std::path::PathBuf, Option<std::path::PathBuf>)> {
-    let script = folder.join("wrk.lua");
-    let Ask::Turns(turns) = ask else {
-        fs::write(&script, DONE)?;
-        return Ok((script, None));
+    let (script, argument) = (folder.join("wrk.lua"), folder.join("argument"));
+    let before = match ask {
+        Ask::One { body: None, .. } => {
+            fs::write(&script, DONE)?;
+            return Ok((script, None));
+        }
+        Ask::One { body: Some(body), .. } => {
+            fs::write(&argument, body)?;
+            POST
+        }
+        Ask::Turns(turns) => {
+            fs::write(&argument, turns.iter().map(|(host, path)| format!("{host} {path}\n")).collect::<String>())?;
+            TURNS
+        }
     };
-    fs::write(&script, format!("{TURNS}{DONE}"))?;
-    let list = folder.join("turns.txt");
-    fs::write(&list, turns.iter().map(|(host, path)| format!("{host} {path}\n")).collect::<String>())?;
-    Ok((script, Some(list)))
+    fs::write(&script, format!("{before}{DONE}"))?;
+    Ok((script, Some(argument)))
 }
 
 /// Runs it once, on one thread.
@@ -85,12 +106,12 @@ fn script(ask: &Ask, folder: &Path) -> Result<(std::path::PathBuf, Option<std::p
 /// If `wrk` is missing or fails; the text holds its output.
 pub fn run(target: SocketAddr, ask: &Ask, connections: usize, duration: Duration) -> Result<Wrk> {
     let folder = tempfile::tempdir()?;
-    let (script, list) = script(ask, folder.path())?;
+    let (script, argument) = script(ask, folder.path())?;
     let mut command = Command::new("wrk");
     command.args(["-t1", "--latency", "--timeout", "10s"]);
     command.arg(format!("-c{connections}")).arg(format!("-d{}s", duration.as_secs().max(1))).arg("-s").arg(script);
     let path = match ask {
-        Ask::One { host, path } => {
+        Ask::One { host, path, .. } => {
             if let Some(host) = host {
                 command.arg("-H").arg(format!("Host: {host}"));
             }
@@ -99,8 +120,8 @@ pub fn run(target: SocketAddr, ask: &Ask, connections: usize, duration: Duration
         Ask::Turns(_) => "/",
     };
     command.arg(format!("http://{target}{path}"));
-    if let Some(list) = list {
-        command.arg("--").arg(list);
+    if let Some(argument) = argument {
+        command.arg("--").arg(argument);
     }
     let output = command.output().context("cannot run wrk; install it: apt-get install wrk")?;
     let raw = String::from_utf8_lossy(&output.stdout).into_owned();

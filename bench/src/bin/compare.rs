@@ -4,7 +4,7 @@
 //! into `bench/README.md`.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,17 +14,18 @@ use penstock_bench::{
     machine::{self, Cpus},
     measure::{self, Method},
     peers::{self, Places},
-    render, wrk,
+    render, report, wrk,
 };
 use penstock_tests::{chart, dev};
 
 /// Penstock beside its peers, in one run on one machine.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Only the pairs whose name contains one of these: native, hello-wat, hello-p2, hello-p3, fresh, warm.
+    /// Only the pairs whose name contains one of these: native, hello-wat, hello-p2, hello-p3, echo,
+    /// stream, js, fresh, warm.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Rounds, each of both servers.
+    /// Rounds, each of all servers.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each measurement.
@@ -48,7 +49,13 @@ struct Arguments {
     /// The wasmtime binary; the one that tests/guests/setup.sh installs otherwise.
     #[arg(long)]
     wasmtime: Option<PathBuf>,
-    /// Folder of hello-p2.wasm, hello-p3.wasm and hello-wat.wasm.
+    /// The wash binary; the one that bench/guests/setup.sh installs otherwise.
+    #[arg(long)]
+    wash: Option<PathBuf>,
+    /// The component in JavaScript; the one that bench/guests/setup.sh builds otherwise.
+    #[arg(long)]
+    javascript: Option<PathBuf>,
+    /// Folder of the other components.
     #[arg(long)]
     components: Option<PathBuf>,
     /// Leaves bench/README.md as it is.
@@ -59,8 +66,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = places(&arguments, bench)?;
+    let places = places(&arguments)?;
     let method = Method {
         rounds: arguments.rounds,
         seconds: arguments.seconds,
@@ -73,12 +79,7 @@ async fn main() -> Result<()> {
     ensure!(!pairs.is_empty(), "no pair is called like {:?}", arguments.only);
     ensure!(wrk::version() != "wrk ?", "wrk is not installed: apt-get install wrk");
     ensure!(!cfg!(debug_assertions), "this is a debug build, and so are the servers beside it; run it with --release");
-    let busy = machine::busy();
-    if busy > 0.25 {
-        eprintln!(
-            "warning: other work keeps the machine busy ({busy:.2} tasks per CPU); the figures will not be worth much"
-        );
-    }
+    let busy = report::warn_if_busy();
     // Before any server: they are put on their own CPUs by name.
     arguments.cpus.confine_load()?;
 
@@ -94,60 +95,50 @@ async fn main() -> Result<()> {
         }
         all.push((pair, results));
     }
-    let text = format!("{}\n{}", conditions(&places, method, busy), render::tables(&all));
-    let bars: Vec<_> = all.iter().map(|(pair, results)| (pair.name.as_str(), render::ratio(pair, results).0)).collect();
-    println!("{text}\n{}", chart::bars(&bars, 40, |ratio| format!("{ratio:.2} of its peer")));
-    write(bench, &raw, &text, arguments.no_readme)
+    let text = format!("{}\n{}", conditions(&places, method, busy), render::tables(&all, &peers::notes(&places)));
+    let ratio = |pair: &peers::Pair, results: &measure::Results| {
+        pair.peers.first().and_then(|peer| render::ratio(pair, peer, results)).unwrap_or_default().0
+    };
+    let bars: Vec<_> = all.iter().map(|(pair, results)| (pair.name.as_str(), ratio(pair, results))).collect();
+    println!("{text}\n{}", chart::bars(&bars, 40, |ratio| format!("{ratio:.2} of its first peer")));
+    report::write("compare", &raw, &text, !arguments.no_readme)
 }
 
-fn write(bench: &Path, raw: &str, text: &str, no_readme: bool) -> Result<()> {
-    let results = bench.join("results");
-    fs::create_dir_all(&results)?;
-    fs::write(results.join("compare.jsonl"), raw)?;
-    fs::write(results.join("compare.md"), text)?;
-    let readme = bench.join("README.md");
-    if !no_readme {
-        let filled = render::fill(&fs::read_to_string(&readme)?, text).context("bench/README.md has lost its marks")?;
-        fs::write(&readme, filled)?;
-    }
-    Ok(())
-}
-
-fn places(arguments: &Arguments, bench: &Path) -> Result<Places> {
-    let cache = || {
-        let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cache/penstock"));
-        env::var_os("PENSTOCK_CACHE").map(PathBuf::from).or_else(home).unwrap_or_default()
+fn places(arguments: &Arguments) -> Result<Places> {
+    let installed = |file: &str| machine::cache().join("guests").join(file);
+    let there = |given: &Option<PathBuf>, file: &str| {
+        given.clone().or_else(|| Some(installed(file)).filter(|path| path.exists()))
     };
     // Only the pairs with components need these; whether they exist shows when they start.
     let penstock = arguments.penstock.clone().or_else(|| dev::binary().ok()).unwrap_or_else(|| "penstock".into());
-    let components = arguments.components.clone().unwrap_or_else(|| bench.join("../tests/guests/components"));
+    let components =
+        arguments.components.clone().unwrap_or_else(|| report::folder().join("../tests/guests/components"));
     Ok(Places {
         penstock,
         arguments: arguments.penstock_argument.clone(),
-        wasmtime: arguments.wasmtime.clone().unwrap_or_else(|| cache().join("guests/bin/wasmtime")),
+        wasmtime: arguments.wasmtime.clone().unwrap_or_else(|| installed("bin/wasmtime")),
+        wash: there(&arguments.wash, "bench/wash"),
+        javascript: there(&arguments.javascript, "bench/hello-js.wasm"),
         components: fs::canonicalize(&components).with_context(|| format!("no folder {}", components.display()))?,
     })
 }
 
 /// All that one must know to get the same figures.
 fn conditions(places: &Places, method: Method, busy: f64) -> String {
-    let command: Vec<_> = env::args().skip(1).collect();
-    let command = format!("cargo run --release -p penstock-bench --bin compare -- {}", command.join(" "));
-    let wasmtime = machine::first_line(&places.wasmtime.display().to_string(), &["--version"]);
+    let version = |program: &Path| machine::first_line(&program.display().to_string(), &["--version"]);
+    let mut programs = vec![version(&places.wasmtime)];
+    programs.extend(places.wash.as_deref().map(version));
+    programs.push(wrk::version());
+    // Whatever binary --penstock names: nobody shall take a debug build's figures for the real ones.
+    if places.penstock.components().any(|part| part.as_os_str() == "debug") {
+        programs.push("a debug build of penstock".to_owned());
+    }
     let Method { rounds, seconds, warm_up, connections, cpus } = method;
     let cpus =
         if cpus == Cpus::Split { "server and load each on half of the CPUs" } else { "server and load share all CPUs" };
-    // Whatever binary --penstock names: nobody shall take a debug build's figures for the real ones.
-    let debug = places.penstock.components().any(|part| part.as_os_str() == "debug");
-    let debug = if debug { " (debug build)" } else { "" };
-    format!(
-        "- {}, {}, {busy:.2} tasks per CPU before the start\n- penstock {}{debug}, {wasmtime}, {}, {}\n- {rounds} rounds of {seconds} s after {warm_up} s of warm-up, \
-         {connections} connections, {cpus}\n- `{}`\n",
-        machine::first_line("date", &["-u", "+%F"]),
-        machine::describe(),
-        env!("CARGO_PKG_VERSION"),
-        wrk::version(),
-        machine::first_line("rustc", &["--version"]),
-        command.trim_end_matches([' ', '-']),
-    )
+    let method = format!(
+        "{rounds} rounds of {seconds} s after {warm_up} s of warm-up, {connections} connections, {cpus}; {busy:.2} tasks per CPU \
+         before the start"
+    );
+    report::conditions("compare", &programs, &method)
 }

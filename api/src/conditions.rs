@@ -32,6 +32,9 @@ pub const AVAILABLE: &str = "Available";
 /// Deployment: every ready host has acknowledged this generation, and its endpoints have been known for the propagation delay.
 pub const PROGRAMMED: &str = "Programmed";
 
+/// Deployment and Workload: its instances do not crash in a row.
+pub const HEALTHY: &str = "Healthy";
+
 /// Artifact: it can be fetched at `status.artifactUrl`.
 pub const PUBLISHED: &str = "Published";
 

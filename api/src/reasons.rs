@@ -66,6 +66,10 @@ pub const SERVING: &str = "Serving";
 pub const STARTING: &str = "Starting";
 /// It could not be started: the message is the host's own.
 pub const START_FAILED: &str = "StartFailed";
+/// Its instances do not crash in a row.
+pub const HEALTHY: &str = "Healthy";
+/// Every instance that is started, or every call, crashes: the message is the host's own.
+pub const CRASH_LOOP: &str = "CrashLoop";
 /// It finishes what it has begun.
 pub const DRAINING: &str = "Draining";
 /// There are as many replicas as are wanted.

@@ -85,12 +85,27 @@ pub struct Component {
     pub pool_size: Option<u32>,
     /// A warm instance retires after so many calls; `None`: never.
     pub max_invocations: Option<u32>,
-    /// Calls that one warm instance serves at once (0.3 only; 0.2 instances serve one); `None`: 1.
+    /// Calls that one warm instance serves at once at most (0.3 only; 0.2 instances serve one); `None`: 1.
     pub max_concurrency: Option<u32>,
+    /// Milliseconds after which a warm instance retires; `None`: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
+    /// A warm instance with more memory retires after its call; `None`: with more than three quarters of its limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory_mib: Option<u32>,
     /// `memoryLimitMiB`; `None`: the host's default.
     pub memory_limit_mib: Option<u32>,
     /// CPU milliseconds that one call may use; `None`: only the deadline ends it.
     pub cpu_limit_ms: Option<u64>,
+    /// Elements of each table; `None`: as many as there can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_limit: Option<u32>,
+    /// Outgoing connections of all its instances; `None`: the host's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound_limit: Option<u32>,
+    /// MiB of one response's body; `None`: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_limit_mib: Option<u32>,
     /// Environment variables, merged.
     pub environment: BTreeMap<String, String>,
     /// `wasi:config` entries, merged.

@@ -51,6 +51,12 @@ pub(crate) struct Args {
     /// Images, compiled components and the last snapshot. Nothing secret.
     #[arg(long, env = "PENSTOCK_CACHE_DIR", default_value = "/var/cache/penstock", value_name = "FOLDER")]
     pub(crate) cache_dir: PathBuf,
+    /// Compiled components that hosts share: a folder that all of them can reach. With --shared-code-key only.
+    #[arg(long, env = "PENSTOCK_SHARED_CODE_DIR", requires = "shared_code_key", value_name = "FOLDER")]
+    pub(crate) shared_code_dir: Option<PathBuf>,
+    /// A file of 32 random bytes or more that only these hosts have: what is not signed with it is not run.
+    #[arg(long, env = "PENSTOCK_SHARED_CODE_KEY", requires = "shared_code_dir", value_name = "FILE")]
+    pub(crate) shared_code_key: Option<PathBuf>,
     /// What may be secret of the last snapshot: a folder in memory.
     #[arg(long, env = "PENSTOCK_SECRETS_DIR", default_value = "/var/run/penstock/secrets", value_name = "FOLDER")]
     pub(crate) secrets_dir: PathBuf,
@@ -60,9 +66,10 @@ pub(crate) struct Args {
     /// How long what is in flight may take, of the whole host or of a share that is no longer wanted.
     #[arg(long, env = "PENSTOCK_DRAIN_TIMEOUT", default_value = "30s", value_parser = duration, value_name = "DURATION")]
     pub(crate) drain_timeout: Duration,
-    /// Component instances at once. Address space is reserved for all of them.
-    #[arg(long, env = "PENSTOCK_MAX_INSTANCES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..), value_name = "NUMBER")]
-    pub(crate) max_instances: u32,
+    /// Component instances at once; calls beyond wait. One for each 2 MiB of the container's or machine's memory, 10000 at
+    /// most, if not given. Address space is reserved for all of them.
+    #[arg(long, env = "PENSTOCK_MAX_INSTANCES", value_parser = clap::value_parser!(u32).range(1..), value_name = "NUMBER")]
+    pub(crate) max_instances: Option<u32>,
     /// Memory for a component that names no limit, in MiB.
     #[arg(long, env = "PENSTOCK_DEFAULT_MEMORY_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096), value_name = "MIB")]
     pub(crate) default_memory_mib: u32,

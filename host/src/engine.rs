@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod offered;
+pub mod size;
 mod ticker;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -30,6 +31,9 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 40;
 /// faulting them in again. Small guests live within it.
 const KEEP_RESIDENT: usize = 256 * 1024;
 
+/// Elements that a table may have; no real program needs more.
+pub const TABLE_ELEMENTS: usize = 100_000;
+
 /// Makes the engine that all components of a host share.
 ///
 /// # Errors
@@ -49,7 +53,7 @@ pub fn build(options: EngineOptions) -> wasmtime::Result<Engine> {
         .max_core_instance_size(4 << 20)
         .max_component_instance_size(4 << 20)
         .max_memory_size((options.max_memory_mib as usize) << 20)
-        .table_elements(100_000)
+        .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(64 * 1024)
         .async_stack_keep_resident(0)

@@ -9,6 +9,7 @@ use clap::Parser;
 use penstock_host::{
     Host, HostConfig, Metrics, PeerConfig,
     control::{About, Control, ControlConfig, Store},
+    engine::{artifact::CommonOptions, size},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -41,10 +42,16 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let metrics = Metrics::new();
     let mut config = HostConfig::new(args.cache_dir.clone());
-    config.engine.max_instances = args.max_instances;
+    let max_instances = args.max_instances.unwrap_or_else(size::instances);
+    config.engine.max_instances = max_instances;
     config.default_memory_mib = args.default_memory_mib;
     config.drain_timeout = args.drain_timeout;
     config.store.insecure_registries.clone_from(&args.insecure_registry);
+    config.store.common = args
+        .shared_code_dir
+        .clone()
+        .zip(args.shared_code_key.clone())
+        .map(|(folder, key_file)| CommonOptions { folder, key_file });
     config.peer = Some(PeerConfig { host_id: args.host_id.clone(), address: args.peer });
     args.fronts.configure(&mut config.listener);
     let host = Host::start(config, metrics.clone())?;
@@ -78,7 +85,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
             args.token_file.clone(),
             args.ca_file.clone(),
         ),
-        about: About::here(args.max_instances),
+        about: About::here(max_instances),
         follower: host.clone(),
         metrics,
         store: Some(store),

@@ -42,11 +42,17 @@ pub enum Cause {
     GuestTrap,
     /// The component asked for more memory than its limit.
     GuestMemory,
+    /// The component asked for larger tables than its limit.
+    GuestTable,
+    /// A call of the component used all the CPU time that it may.
+    GuestCpu,
+    /// The component asked for more outgoing connections at once than its limit, and failed by it.
+    GuestOutbound,
     /// The component returned without a response, or with one that HTTP cannot carry.
     GuestNoResponse,
     /// The component answered with an error code of its own.
     GuestError,
-    /// The component's response is larger than its rule allows.
+    /// The component's response is larger than its rule, or the component's own limit, allows.
     ResponseTooLarge,
     /// The component could not be instantiated.
     GuestStart,
@@ -105,7 +111,7 @@ pub enum GrpcCode {
 
 impl Cause {
     /// Every cause, for tests and for the list of metric labels.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Malformed,
         Self::NoRoute,
         Self::HeadersTooLarge,
@@ -118,6 +124,9 @@ impl Cause {
         Self::NoBackend,
         Self::GuestTrap,
         Self::GuestMemory,
+        Self::GuestTable,
+        Self::GuestCpu,
+        Self::GuestOutbound,
         Self::GuestNoResponse,
         Self::GuestError,
         Self::ResponseTooLarge,
@@ -171,6 +180,19 @@ impl Cause {
             Self::GuestMemory => {
                 (502, "guest-memory", "connection_terminated", "The component ran out of memory", Guest)
             }
+            Self::GuestTable => {
+                (502, "guest-table", "connection_terminated", "The component ran out of table elements", Guest)
+            }
+            Self::GuestCpu => {
+                (504, "guest-cpu", "http_response_timeout", "The component used up its CPU time", Guest)
+            }
+            Self::GuestOutbound => (
+                502,
+                "guest-outbound",
+                "connection_limit_reached",
+                "The component had too many outgoing connections",
+                Guest,
+            ),
             Self::GuestNoResponse => {
                 (502, "guest-no-response", "http_response_incomplete", "The component gave no valid response", Guest)
             }
@@ -225,10 +247,12 @@ impl Cause {
             Self::HeadersTooLarge | Self::BodyTooLarge | Self::RateLimited | Self::ConcurrencyLimited => {
                 GrpcCode::ResourceExhausted
             }
-            Self::RequestTimeout | Self::Deadline => GrpcCode::DeadlineExceeded,
+            Self::RequestTimeout | Self::Deadline | Self::GuestCpu => GrpcCode::DeadlineExceeded,
             Self::Malformed
             | Self::GuestTrap
             | Self::GuestMemory
+            | Self::GuestTable
+            | Self::GuestOutbound
             | Self::GuestNoResponse
             | Self::GuestError
             | Self::ResponseTooLarge

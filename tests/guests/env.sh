@@ -16,11 +16,12 @@ guest_cargo() {
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "$@")
 }
 
-# guest_build DIR: release core modules of the workspace in DIR, std included (-Zbuild-std, let in by RUSTC_BOOTSTRAP).
+# guest_build DIR [ARG...]: release core modules of the workspace in DIR, std included (-Zbuild-std, let in by RUSTC_BOOTSTRAP).
 # The settings are here and not in the manifests, so that those stay ordinary: with rustup's wasm32-wasip2 target,
 # plain cargo builds them too. trim-paths keeps the building machine's paths out of panic messages.
 guest_build() {
-  guest_cargo "$1" build --locked --release --jobs "${GUESTS_JOBS:-2}" --target wasm32-unknown-unknown \
+  local dir=$1; shift
+  guest_cargo "$dir" build "$@" --locked --release --jobs "${GUESTS_JOBS:-2}" --target wasm32-unknown-unknown \
     -Zbuild-std=std,panic_abort -Ztrim-paths --config 'profile.release.trim-paths="all"' \
     --config 'target.wasm32-unknown-unknown.linker="wasm-ld"'
 }

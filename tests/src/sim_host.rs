@@ -124,17 +124,7 @@ impl SimHost {
                 message,
                 replicas: share.replicas,
                 capacity: u64::from(share.replicas) * u64::from(share.capacity.concurrency),
-                in_flight: 0,
-                queued: 0,
-                admitted: 0,
-                shed: 0,
-                waited_ms: 0,
-                idle_instances: 0,
-                started_instances: 0,
-                reused_instances: 0,
-                trapped: 0,
-                cpu_ms: 0,
-                spill: penstock_host::SpillStatus::default(),
+                ..ShareStatus::default()
             };
             (share.id.clone(), status)
         });

@@ -32,9 +32,16 @@ pub struct Component {
     /// A warm instance retires after so many calls; none: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_invocations: Option<u32>,
-    /// Calls that one warm instance serves at once; none: 1.
+    /// Calls that one warm instance serves at once, at most: fewer while they wait for each other. None: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u32>,
+    /// A warm instance that is older retires, such as `1h`; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<GatewayDuration>,
+    /// A warm instance with more memory, in MiB, retires after its call; none: with more than three quarters of its limit.
+    #[serde(default, rename = "maxMemoryMiB", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_048_576))]
+    pub max_memory_mib: Option<u32>,
     /// What it may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_resources: Option<LocalResources>,
@@ -106,6 +113,18 @@ pub struct LocalResources {
     /// Processor time that one call may use, such as `500ms`; none: only the deadline ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_limit: Option<GatewayDuration>,
+    /// Elements of each table of functions; none: 100000, which is the most there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    pub table_limit: Option<u32>,
+    /// Outgoing HTTP connections of all its instances on one host; one more waits, for 5 s at most. None: 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 65_536))]
+    pub outbound_limit: Option<u32>,
+    /// Bytes of one response's body, in MiB; none: no limit.
+    #[serde(default, rename = "responseLimitMiB", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_048_576))]
+    pub response_limit_mib: Option<u32>,
 }
 
 /// Where a component sees a volume.

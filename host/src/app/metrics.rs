@@ -24,24 +24,42 @@ use super::{Host, HostStatus, ShareState, ShareStatus, tables};
 /// A family of numbers, one for each share: name, help, and the number.
 type OfShare = (&'static str, &'static str, fn(&ShareStatus) -> f64);
 
-const SHARE_GAUGES: [OfShare; 6] = [
+const SHARE_GAUGES: [OfShare; 10] = [
     ("penstock_workload_replicas", "Units of capacity.", |it| f64::from(it.replicas)),
     ("penstock_workload_capacity", "Calls at once that these are good for.", |it| number(it.capacity)),
     ("penstock_workload_in_flight", "Calls running.", |it| number(it.in_flight)),
     ("penstock_workload_queued", "Calls waiting.", |it| number(it.queued)),
+    ("penstock_workload_instances", "Instances, idle or not.", |it| number(it.instances)),
     ("penstock_workload_idle_instances", "Warm instances without a call.", |it| number(it.idle_instances)),
+    (
+        "penstock_workload_instance_concurrency",
+        "Calls that instances which serve several take at once now, all together.",
+        |it| number(it.instance_concurrency),
+    ),
+    ("penstock_workload_memory_bytes", "Memory of its instances.", |it| number(it.memory_bytes)),
+    (
+        "penstock_workload_longest_poll_seconds",
+        "How long an instance has kept its thread at most, in this minute and the one before.",
+        |it| number(it.longest_poll_us) / 1e6,
+    ),
     ("penstock_workload_spill_peers", "Other hosts that calls can be passed on to.", |it| number(it.spill.peers)),
 ];
 
-const SHARE_COUNTERS: [OfShare; 11] = [
+const SHARE_COUNTERS: [OfShare; 13] = [
     ("penstock_workload_admitted_total", "Calls admitted.", |it| number(it.admitted)),
     ("penstock_workload_shed_total", "Calls refused: queue full, waited too long, or draining.", |it| number(it.shed)),
     ("penstock_workload_queue_wait_seconds_total", "What admitted calls have waited, all together.", |it| {
         seconds(it.waited_ms)
     }),
-    ("penstock_workload_cpu_seconds_total", "CPU time of all calls.", |it| seconds(it.cpu_ms)),
+    ("penstock_workload_cpu_seconds_total", "CPU time of its instances.", |it| seconds(it.cpu_ms)),
+    (
+        "penstock_workload_memory_byte_seconds_total",
+        "Memory of its instances, summed over time: a byte for a second is 1.",
+        |it| it.memory_byte_seconds,
+    ),
     ("penstock_workload_traps_total", "Calls that ended in a trap.", |it| number(it.trapped)),
     ("penstock_workload_started_instances_total", "Instances made.", |it| number(it.started_instances)),
+    ("penstock_workload_cold_starts_total", "Instances made while a call waited.", |it| number(it.cold_starts)),
     ("penstock_workload_reused_instances_total", "Calls that found a warm instance.", |it| number(it.reused_instances)),
     (
         "penstock_workload_spilled_out_total",
@@ -115,6 +133,15 @@ fn shares(page: &mut Page, status: &HostStatus) {
         for share in status.shares.values() {
             let labels = [("workload", share.deployment.as_str()), ("revision", share.revision.as_str())];
             page.sample(name, &labels, value(share));
+        }
+    }
+    let name = "penstock_workload_limit_hits_total";
+    page.family(name, "counter", "How often a limit of the component has stopped something, by limit.");
+    for share in status.shares.values() {
+        for (limit, count) in &share.limits {
+            let labels =
+                [("workload", share.deployment.as_str()), ("revision", share.revision.as_str()), ("limit", limit)];
+            page.counted(name, &labels, *count);
         }
     }
 }

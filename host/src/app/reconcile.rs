@@ -27,11 +27,16 @@ use tokio::{
 };
 
 use super::{HostConfig, HostStatus, ListenerStatus, ShareState, ShareStatus, tables, tls::Secured};
-use crate::workload::{Services, Share, StartError};
+use crate::{
+    instance::Limit,
+    workload::{Services, Share, StartError},
+};
 
 /// The pause after the first failed start or bind; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// Events that are handled at once.
+const EVENTS: usize = 4096;
 /// How often the counters in the status are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -149,6 +154,7 @@ impl Reconciler {
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain = self.drain.clone();
+        let mut events = Vec::new();
         loop {
             tokio::select! {
                 _ = drain.started() => break,
@@ -159,16 +165,31 @@ impl Reconciler {
                     self.desired = wanted.borrow_and_update().clone();
                     self.reconcile().await;
                 }
-                Some(event) = self.events.recv() => self.handle(event).await,
+                count = self.events.recv_many(&mut events, EVENTS) => {
+                    if count > 0 {
+                        // What came meanwhile is handled with it: a host with thousands of shares hears of many at once.
+                        events.drain(..).for_each(|event| self.handle(event));
+                        self.reconcile().await;
+                    }
+                }
                 Some(_) = self.serving.join_next() => {}
-                _ = refresh.tick() => {}
+                _ = refresh.tick() => self.tend(),
             }
             self.report();
         }
         while self.serving.join_next().await.is_some() {}
     }
 
-    async fn handle(&mut self, event: Event) {
+    /// Keeps the shares' pools as they should be.
+    fn tend(&self) {
+        for entry in self.shares.values() {
+            if let State::Ready(share) = &entry.state {
+                share.tend();
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Started(id, result) => self.started(&id, *result),
             Event::RetryShare(id) => {
@@ -185,7 +206,6 @@ impl Reconciler {
                 self.shares.remove(&id);
             }
         }
-        self.reconcile().await;
     }
 
     fn started(&mut self, id: &str, result: Result<Share, StartError>) {
@@ -552,7 +572,7 @@ impl ShareEntry {
         let (state, message, share) = match &self.state {
             State::Loading(_, None) => (ShareState::Loading, None, None),
             State::Loading(_, Some(message)) => (ShareState::Failed, Some(message.clone()), None),
-            State::Ready(share) => (ShareState::Ready, None, Some(share)),
+            State::Ready(share) => (ShareState::Ready, share.trouble(), Some(share)),
             State::Failed { message } => (ShareState::Failed, Some(message.clone()), None),
             State::Draining(share) => (ShareState::Draining, None, Some(share)),
         };
@@ -570,11 +590,18 @@ impl ShareEntry {
             admitted: admission.as_ref().map_or(0, |stats| stats.admitted),
             shed: admission.as_ref().map_or(0, |stats| stats.shed.total()),
             waited_ms: admission.as_ref().map_or(0, |stats| ms(stats.wait.sum)),
+            instances: stats.alive as u64,
             idle_instances: stats.idle as u64,
             started_instances: stats.started,
+            cold_starts: stats.cold,
             reused_instances: stats.reused,
+            instance_concurrency: stats.concurrency as u64,
             trapped: stats.trapped,
-            cpu_ms: ms(stats.cpu),
+            cpu_ms: ms(stats.used.cpu),
+            memory_bytes: stats.used.memory,
+            memory_byte_seconds: stats.used.byte_seconds,
+            longest_poll_us: u64::try_from(stats.used.longest_poll.as_micros()).unwrap_or(u64::MAX),
+            limits: Limit::ALL.iter().zip(stats.used.stopped).map(|(it, count)| (it.name().into(), count)).collect(),
             spill: stats.spill,
         }
     }

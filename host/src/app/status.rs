@@ -24,9 +24,10 @@ pub struct HostStatus {
 }
 
 /// How far a share is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShareState {
     /// Images are being fetched and compiled, instances warmed, for the first time.
+    #[default]
     Loading,
     /// It answers.
     Ready,
@@ -37,7 +38,7 @@ pub enum ShareState {
 }
 
 /// One share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShareStatus {
     /// `namespace/deployment`.
@@ -46,7 +47,7 @@ pub struct ShareStatus {
     pub revision: String,
     /// How far it is.
     pub state: ShareState,
-    /// Why it is not further, in one sentence.
+    /// Why it is not further, or what is wrong although it is ready, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Units of capacity.
@@ -65,16 +66,37 @@ pub struct ShareStatus {
     /// Milliseconds that admitted calls have waited, all together.
     #[serde(default)]
     pub waited_ms: u64,
+    /// Instances, idle or not.
+    #[serde(default)]
+    pub instances: u64,
     /// Warm instances without a call.
     pub idle_instances: u64,
     /// Instances made so far.
     pub started_instances: u64,
+    /// Of these those that a call waited for.
+    #[serde(default)]
+    pub cold_starts: u64,
     /// Calls that found a warm instance.
     pub reused_instances: u64,
+    /// Calls that instances with `maxConcurrency` above 1 take at once now, all together.
+    #[serde(default)]
+    pub instance_concurrency: u64,
     /// Calls that ended in a trap.
     pub trapped: u64,
-    /// CPU milliseconds of all calls.
+    /// CPU milliseconds of all instances.
     pub cpu_ms: u64,
+    /// Bytes of memory that instances have.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// The same, summed over time: a byte for a second is 1.
+    #[serde(default)]
+    pub memory_byte_seconds: f64,
+    /// Microseconds that an instance has kept its thread at most, in this minute and the one before.
+    #[serde(default)]
+    pub longest_poll_us: u64,
+    /// How often each limit has stopped something, by the limit's name.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
     /// Calls that went to other hosts, or came from there.
     #[serde(default)]
     pub spill: SpillStatus,

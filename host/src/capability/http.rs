@@ -3,25 +3,50 @@
 mod policy;
 mod send;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{HeaderName, Request, Response};
 pub(crate) use policy::{HostRule, InvalidHostRule};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-/// Which hosts a component may send requests to. The default denies all.
-#[derive(Clone, Debug, Default)]
+use crate::instance::{Limit, Usage};
+
+/// Outgoing connections of a component that names no limit.
+const OUTBOUND_LIMIT: u32 = 1024;
+/// How long one more connection waits for another's end, if connecting may take so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which hosts a component may send requests to, and how many at once. An empty list denies all.
+#[derive(Debug)]
 pub(crate) struct Egress {
     rules: Vec<HostRule>,
+    limit: u32,
+    places: Arc<Semaphore>,
 }
 
 impl Egress {
     /// Parses a manifest's `allowedHosts`.
-    pub(crate) fn parse(entries: &[String]) -> Result<Self, InvalidHostRule> {
+    pub(crate) fn parse(entries: &[String], limit: Option<u32>) -> Result<Self, InvalidHostRule> {
         let rules = entries.iter().map(|entry| entry.parse()).collect::<Result<_, _>>()?;
-        Ok(Self { rules })
+        let limit = limit.unwrap_or(OUTBOUND_LIMIT);
+        Ok(Self { rules, limit, places: Arc::new(Semaphore::new(limit as usize)) })
+    }
+
+    /// Connections at once, of all instances of the component.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
     }
 
     fn permits(&self, uri: &http::Uri) -> bool {
@@ -33,12 +58,42 @@ impl Egress {
 #[derive(Debug)]
 pub(crate) struct Hooks {
     egress: Arc<Egress>,
+    usage: Arc<Usage>,
+    /// Whether a request waited for a place in vain. Shared with requests under way; made by the first.
+    limited: Option<Arc<AtomicBool>>,
 }
 
 impl Hooks {
-    pub(crate) fn new(egress: Arc<Egress>) -> Self {
-        Self { egress }
+    pub(crate) fn new(egress: Arc<Egress>, usage: Arc<Usage>) -> Self {
+        Self { egress, usage, limited: None }
     }
+
+    /// Whether a request of this instance has waited for a place in vain.
+    pub(crate) fn was_limited(&self) -> bool {
+        self.limited.as_ref().is_some_and(|it| it.load(Relaxed))
+    }
+
+    /// A call begins: what an earlier one waited for says nothing of it.
+    pub(crate) fn begin_call(&mut self) {
+        if let Some(limited) = &self.limited {
+            limited.store(false, Relaxed);
+        }
+    }
+}
+
+/// A place for one more connection, or the error after so long.
+async fn place(
+    egress: &Egress,
+    patience: Duration,
+    usage: &Usage,
+    limited: &AtomicBool,
+) -> Result<OwnedSemaphorePermit, Error> {
+    if let Ok(Ok(place)) = timeout(patience, egress.places.clone().acquire_owned()).await {
+        return Ok(place);
+    }
+    usage.stop(Limit::Outbound);
+    limited.store(true, Relaxed);
+    Err(Error::ConnectionLimitReached)
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -72,8 +127,13 @@ impl WasiHttpHooks for Hooks {
             );
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
+        let (egress, usage) = (self.egress.clone(), self.usage.clone());
+        let limited = self.limited.get_or_insert_default().clone();
         Box::new(async move {
-            let (response, connection) = send::send(request, options.unwrap_or_default()).await?;
+            let options = options.unwrap_or_default();
+            let patience = options.connect_timeout.unwrap_or(PATIENCE).min(PATIENCE);
+            let place = place(&egress, patience, &usage, &limited).await?;
+            let (response, connection) = send::send(request, options, place).await?;
             Ok((response, Box::new(connection) as Io))
         })
     }

@@ -75,27 +75,15 @@ fn listener(name: &str, status: &ListenerStatus) -> ListenerReport {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::SpillStatus;
 
     pub(in crate::control) fn share_status(state: ShareState) -> ShareStatus {
         ShareStatus {
             deployment: "ns/a".into(),
             revision: "1".into(),
             state,
-            message: None,
             replicas: 1,
             capacity: 100,
-            in_flight: 0,
-            queued: 0,
-            admitted: 0,
-            shed: 0,
-            waited_ms: 0,
-            idle_instances: 0,
-            started_instances: 0,
-            reused_instances: 0,
-            trapped: 0,
-            cpu_ms: 0,
-            spill: SpillStatus::default(),
+            ..ShareStatus::default()
         }
     }
 

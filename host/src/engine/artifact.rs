@@ -1,5 +1,6 @@
 //! From an `image` to a component that can be linked: fetch, check by digest, compile once, keep.
 
+mod common;
 mod compiled;
 mod digest;
 mod disk;
@@ -16,6 +17,7 @@ mod sniff;
 mod store;
 mod sweep;
 
+pub use common::CommonOptions;
 pub use compiled::{Compiled, Origin};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{ArtifactError, ArtifactWarning};

@@ -22,11 +22,14 @@ pub(crate) struct GuestBody {
     running: Running,
     /// Bytes that the head promises and that have not been passed on yet.
     owed: Option<u64>,
+    /// Bytes that it may still send.
+    left: u64,
 }
 
 impl GuestBody {
     pub(crate) fn new(inner: WasiBody, running: Running, length: Option<u64>) -> Self {
-        Self { first: Bytes::new(), trailers: None, inner: Some(inner), running, owed: length }
+        let left = running.response_limit();
+        Self { first: Bytes::new(), trailers: None, inner: Some(inner), running, owed: length, left }
     }
 
     /// Puts bytes back that were read by [`Self::poll_guest`].
@@ -46,7 +49,15 @@ impl GuestBody {
         loop {
             let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
             match Pin::new(inner).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Poll::Ready(Some(Ok(frame))) => {
+                    let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+                    let Some(left) = self.left.checked_sub(len) else {
+                        self.inner = None;
+                        return Poll::Ready(Some(Err(self.running.cut())));
+                    };
+                    self.left = left;
+                    return Poll::Ready(Some(Ok(frame)));
+                }
                 Poll::Ready(None) => {
                     self.inner = None;
                     self.running.finish(Some(cx));

@@ -50,9 +50,9 @@ pub(crate) async fn answer(
         }
         // All are full: this call gets a fresh instance of its own.
     }
-    let instance = pool.take().await?;
+    let mut instance = pool.take().await?;
+    instance.store.data_mut().begin_call();
     let meter = instance.store.data().meter.clone();
-    meter.begin_call();
     let (head, response) = oneshot::channel();
     let work = Work::new(call(instance, request, head), meter, pool.template.lane.clone());
     let mut running = Running::new(work, pool.clone(), context.deadline);
@@ -100,11 +100,30 @@ impl Running {
         let who = self.pool.template.who();
         match self.ended.take() {
             Some(Ended { instance, result }) => {
-                self.pool.discard(instance);
-                result.err().unwrap_or_else(|| Error::new(Cause::GuestNoResponse, format!("{who} {otherwise}")))
+                let error = result
+                    .err()
+                    .or_else(|| self.pool.template.limit_error(instance.store.data()))
+                    .unwrap_or_else(|| Error::new(Cause::GuestNoResponse, format!("{who} {otherwise}")));
+                drop(instance);
+                self.pool.failed(&error);
+                error
             }
             None => Error::new(Cause::Internal, format!("{who} was cut off by a fault of the host")),
         }
+    }
+
+    /// Ends the guest, whose response is larger than it may be.
+    pub(crate) fn cut(&mut self) -> Error {
+        let error = self.pool.template.response_error();
+        self.work = None;
+        self.ended = None;
+        self.pool.failed(&error);
+        error
+    }
+
+    /// Bytes that a response may have.
+    pub(crate) fn response_limit(&self) -> u64 {
+        self.pool.template.options.response_limit.unwrap_or(u64::MAX)
     }
 
     /// Waits for the response's head.
@@ -159,7 +178,8 @@ impl Ended {
             Ok(()) => pool.give_back(self.instance),
             Err(error) => {
                 tracing::warn!(target: "guest", %error, "failed after its response");
-                pool.discard(self.instance);
+                drop(self.instance);
+                pool.failed(&error);
             }
         }
     }
@@ -168,9 +188,12 @@ impl Ended {
 /// Takes what the guest has ready without waiting. Small responses are complete by then and become one write with a
 /// known length; of others the first bytes are sent along with the head. A guest that fails by then has sent nothing,
 /// and its client gets an honest error in place of half a response.
-async fn whole_or_stream(running: Running, response: Response<WasiBody>) -> Result<Response<Body>, Error> {
+async fn whole_or_stream(mut running: Running, response: Response<WasiBody>) -> Result<Response<Body>, Error> {
     let (parts, inner) = response.into_parts();
     let length = parts.headers.get(header::CONTENT_LENGTH).and_then(content_length);
+    if length.is_some_and(|length| length > running.response_limit()) {
+        return Err(running.cut());
+    }
     let mut body = GuestBody::new(inner, running, length);
     let mut first = First::default();
     let complete = poll_fn(|cx| {
@@ -300,7 +323,9 @@ async fn call_p2(
     let out = store.data_mut().http().new_response_outparam_from_callback(
         move |response: Result<Response<WasiBody>, ErrorCode>| {
             // The receiver is gone when the client is.
-            let _ = head.send(response.map_err(|code| guest_error(&template.who(), &code)));
+            let _ = head.send(response.map_err(|code| {
+                guest_error(&template.who(), &code, matches!(code, ErrorCode::ConnectionLimitReached))
+            }));
         },
     )?;
     proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
@@ -319,8 +344,9 @@ async fn call_p3(
             let response = match service.handle(accessor, request).await? {
                 Ok(response) => accessor.with(|mut store| response.into_http(&mut store, io))?,
                 Err(code) => {
+                    let limited = matches!(code, p3::bindings::http::types::ErrorCode::ConnectionLimitReached);
                     // The receiver is gone when the client is.
-                    let _ = head.send(Err(guest_error(&template.who(), &code)));
+                    let _ = head.send(Err(guest_error(&template.who(), &code, limited)));
                     return Ok(());
                 }
             };
@@ -345,8 +371,10 @@ pub(crate) fn p3_request(
     p3::Request::new(parts.method, uri.scheme, uri.authority, uri.path_and_query, headers, None, body)
 }
 
-fn guest_error(who: &str, code: &dyn std::fmt::Debug) -> Error {
-    Error::new(Cause::GuestError, format!("{who} answered with the error code {code:?}"))
+/// The component answered with an error code of its own, or passed on that it had too many connections.
+pub(crate) fn guest_error(who: &str, code: &dyn std::fmt::Debug, limited: bool) -> Error {
+    let cause = if limited { Cause::GuestOutbound } else { Cause::GuestError };
+    Error::new(cause, format!("{who} answered with the error code {code:?}"))
 }
 
 /// A body that tells when it has been read to its end or dropped.

@@ -3,37 +3,60 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use penstock_router::Error;
+use penstock_router::{Cause, Error};
 
 use super::{
+    crash::Crashes,
     shared::{Place, Shared},
     template::{Entry, Instance, Template},
 };
 
+/// How a pool keeps its instances.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolOptions {
+    /// Idle instances to keep; 0: none, a fresh instance for every call.
+    pub(crate) keep: usize,
+    /// Calls that one instance serves at once, at most; above 1 only for 0.3, whose instances can.
+    pub(crate) max_concurrency: usize,
+    /// When an instance has served enough.
+    pub(crate) retire: Retire,
+}
+
+/// When an instance has served enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retire {
+    /// Calls.
+    pub(crate) invocations: u32,
+    pub(crate) age: Option<Duration>,
+    /// Bytes of memory that it has after a call.
+    pub(crate) memory: usize,
+}
+
 /// Where the calls of one component get their instances.
 pub(crate) struct Pool {
     pub(crate) template: Arc<Template>,
-    /// Calls that one instance serves at once; above 1 only for 0.3, whose instances can.
     max_concurrency: usize,
+    retire: Retire,
     /// Instances that serve several calls at once.
     shared: Mutex<Vec<Arc<Shared>>>,
     /// Last in, first out: the instance that was used last has the warmest caches.
     #[allow(clippy::vec_box, reason = "instances are large and change hands often")]
     idle: Mutex<Vec<Box<Instance>>>,
-    /// How many idle instances to keep; 0: none, a fresh instance for every call.
     keep: AtomicUsize,
-    /// Calls after which an instance retires.
-    max_invocations: u32,
+    alive: Arc<AtomicUsize>,
+    crashes: Arc<Crashes>,
+    /// Whether a task is starting instances ahead.
+    filling: AtomicBool,
     started: AtomicU64,
+    cold: AtomicU64,
     reused: AtomicU64,
-    trapped: AtomicU64,
-    cpu_nanos: AtomicU64,
+    trapped: Arc<AtomicU64>,
 }
 
 /// Counters of one pool.
@@ -41,40 +64,65 @@ pub(crate) struct Pool {
 pub(crate) struct PoolStats {
     /// Warm instances without a call.
     pub(crate) idle: usize,
+    /// Instances, idle or not.
+    pub(crate) alive: usize,
     /// Instances made so far.
     pub(crate) started: u64,
+    /// Of these those that a call waited for.
+    pub(crate) cold: u64,
     /// Calls that found a warm instance.
     pub(crate) reused: u64,
-    /// Calls that ended in a trap.
+    /// Calls, and instances with several calls, that ended in a trap.
     pub(crate) trapped: u64,
-    /// CPU time of all calls.
-    pub(crate) cpu: Duration,
+    /// Calls at once that each of its instances serves now, all together; those that serve one call at a time do not count.
+    pub(crate) concurrency: usize,
+}
+
+/// One of a pool's instances, counted while it lives.
+pub(crate) struct Member(Arc<AtomicUsize>);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Retire {
+    /// Whether an instance has served enough, after a call.
+    pub(super) fn is_due(&self, instance: &Instance) -> bool {
+        instance.calls >= self.invocations
+            || instance.store.data().limits.used() > self.memory
+            || self.age.is_some_and(|age| instance.born.elapsed() >= age)
+    }
 }
 
 impl Pool {
-    pub(crate) fn new(
-        template: Arc<Template>,
-        keep: usize,
-        max_invocations: Option<u32>,
-        max_concurrency: Option<u32>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(template: Arc<Template>, options: PoolOptions) -> Arc<Self> {
         let concurrent = matches!(template.entry, Entry::P3(_));
         Arc::new(Self {
-            max_concurrency: if concurrent { max_concurrency.unwrap_or(1).max(1) as usize } else { 1 },
+            max_concurrency: if concurrent { options.max_concurrency.max(1) } else { 1 },
+            retire: options.retire,
             shared: Mutex::default(),
             template,
             idle: Mutex::default(),
-            keep: AtomicUsize::new(keep),
-            max_invocations: max_invocations.unwrap_or(u32::MAX),
+            keep: AtomicUsize::new(options.keep),
+            alive: Arc::default(),
+            crashes: Arc::default(),
+            filling: AtomicBool::new(false),
             started: AtomicU64::new(0),
+            cold: AtomicU64::new(0),
             reused: AtomicU64::new(0),
-            trapped: AtomicU64::new(0),
-            cpu_nanos: AtomicU64::new(0),
+            trapped: Arc::default(),
         })
     }
 
-    /// Starts instances until the pool is full, so that no call pays for it.
+    /// Starts instances until the pool is full, so that no call pays for it. Without a pool one is started and ended, to know that
+    /// the component starts at all.
     pub(crate) async fn warm(&self) -> Result<(), Error> {
+        if self.keep.load(Relaxed) == 0 {
+            drop(self.start().await?);
+            return Ok(());
+        }
         if self.shares_instances() {
             while self.shared.lock().len() < self.keep.load(Relaxed) {
                 let instance = self.start().await?;
@@ -102,13 +150,40 @@ impl Pool {
         self.shared.lock().truncate(keep);
     }
 
+    /// Now and then: ends idle instances that are too old, and starts others in place of those that have ended, so that the next call
+    /// finds one. Gives up for a while when they crash.
+    pub(crate) fn tend(self: &Arc<Self>) {
+        if let Some(age) = self.retire.age {
+            let old: Vec<_> = self.idle.lock().extract_if(.., |instance| instance.born.elapsed() >= age).collect();
+            drop(old);
+            self.shared.lock().retain(|shared| !shared.is_retired());
+        }
+        let keep = self.keep.load(Relaxed);
+        if self.alive.load(Relaxed) >= keep || self.filling.swap(true, Relaxed) {
+            return;
+        }
+        let pool = self.clone();
+        tokio::spawn(async move {
+            while pool.alive.load(Relaxed) < pool.keep.load(Relaxed) && pool.crashes.may_start_ahead() {
+                let Ok(instance) = pool.start().await else { break };
+                if pool.shares_instances() {
+                    pool.share(instance);
+                } else {
+                    pool.idle.lock().push(instance);
+                }
+            }
+            pool.filling.store(false, Relaxed);
+        });
+    }
+
     /// Whether calls are handed to instances that serve several at once.
     pub(crate) fn shares_instances(&self) -> bool {
         self.max_concurrency > 1 && self.keep.load(Relaxed) > 0
     }
 
     fn share(&self, instance: Box<Instance>) -> Arc<Shared> {
-        let shared = Shared::start(instance, self.max_concurrency, self.max_invocations);
+        let (crashes, trapped) = (self.crashes.clone(), self.trapped.clone());
+        let shared = Shared::start(instance, self.max_concurrency, self.retire, crashes, trapped);
         self.shared.lock().push(shared.clone());
         shared
     }
@@ -131,7 +206,7 @@ impl Pool {
         if !more {
             return Ok(None);
         }
-        let shared = self.share(self.start().await?);
+        let shared = self.share(self.start_cold().await?);
         Ok(shared.reserve().map(|place| (shared, place)))
     }
 
@@ -144,20 +219,44 @@ impl Pool {
                 return Ok(instance);
             }
         }
-        self.start().await
+        self.start_cold().await
+    }
+
+    /// Starts an instance that a call waits for.
+    async fn start_cold(&self) -> Result<Box<Instance>, Error> {
+        self.crashes.may_start().map_err(|(left, detail)| {
+            let detail = format!("{detail}; that is so each time, and is tried again after a pause");
+            Error::new(Cause::GuestStart, detail).retry_after(left)
+        })?;
+        let instance = self.start().await?;
+        self.cold.fetch_add(1, Relaxed);
+        Ok(instance)
     }
 
     async fn start(&self) -> Result<Box<Instance>, Error> {
-        let instance = self.template.instantiate().await?;
-        self.started.fetch_add(1, Relaxed);
-        Ok(instance)
+        match self.template.instantiate().await {
+            Ok(mut instance) => {
+                self.crashes.started();
+                self.started.fetch_add(1, Relaxed);
+                self.alive.fetch_add(1, Relaxed);
+                instance.member = Some(Member(self.alive.clone()));
+                Ok(instance)
+            }
+            Err(error) => {
+                // A host without room says nothing of the component.
+                if error.cause != Cause::HostFull {
+                    self.crashes.failed_to_start(&error);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Takes an instance back after a call that ended well; it ends here if it has served enough or the pool is full.
     pub(crate) fn give_back(&self, mut instance: Box<Instance>) {
-        self.count_cpu(&instance);
+        self.crashes.answered();
         let keep = self.keep.load(Relaxed);
-        if keep == 0 || instance.calls >= self.max_invocations {
+        if keep == 0 || self.retire.is_due(&instance) {
             return;
         }
         if instance.store.data_mut().leaks(0) {
@@ -170,25 +269,34 @@ impl Pool {
         }
     }
 
-    /// Ends an instance after a call that failed.
-    #[allow(clippy::needless_pass_by_value, reason = "taking it is what ends it")]
-    pub(crate) fn discard(&self, instance: Box<Instance>) {
-        self.count_cpu(&instance);
+    /// A call has failed, and its instance with it.
+    pub(crate) fn failed(&self, error: &Error) {
         self.trapped.fetch_add(1, Relaxed);
+        if error.cause == Cause::GuestTrap {
+            self.crashes.trapped(&error.detail);
+        }
     }
 
-    fn count_cpu(&self, instance: &Instance) {
-        let used = instance.store.data().meter.used();
-        self.cpu_nanos.fetch_add(used.as_nanos() as u64, Relaxed);
+    /// What is wrong with its instances, while it is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.crashes.message()
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
+        let (shared_idle, concurrency) = {
+            let shared = self.shared.lock();
+            let serving = || shared.iter().filter(|shared| !shared.is_retired());
+            let idle = serving().filter(|shared| shared.load() == 0).count();
+            (idle, serving().map(|shared| shared.limit()).sum())
+        };
         PoolStats {
-            idle: self.idle.lock().len() + self.shared.lock().iter().filter(|shared| shared.load() == 0).count(),
+            idle: self.idle.lock().len() + shared_idle,
+            alive: self.alive.load(Relaxed),
             started: self.started.load(Relaxed),
+            cold: self.cold.load(Relaxed),
             reused: self.reused.load(Relaxed),
             trapped: self.trapped.load(Relaxed),
-            cpu: Duration::from_nanos(self.cpu_nanos.load(Relaxed)),
+            concurrency,
         }
     }
 }

@@ -8,9 +8,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -25,7 +26,11 @@ use wasmtime_wasi_http::{WasiBody, p3};
 
 use super::{
     State,
-    call::{content_length, p3_request},
+    call::{content_length, guest_error, p3_request},
+    concurrency::Adaptive,
+    crash::Crashes,
+    meter::{Meter, now},
+    pool::Retire,
     template::{Exports, Instance, Template},
     work::Work,
 };
@@ -44,14 +49,27 @@ pub(crate) struct Shared {
     in_flight: Arc<AtomicUsize>,
     begun: AtomicU32,
     retired: Arc<AtomicBool>,
-    limit: usize,
-    max_invocations: u32,
+    limit: Arc<Adaptive>,
+    retire: Retire,
+    born: Instant,
+}
+
+/// What the task of an instance shares with its callers' side and its pool.
+struct Serving {
+    retired: Arc<AtomicBool>,
+    limit: Arc<Adaptive>,
+    meter: Arc<Meter>,
+    retire: Retire,
+    crashes: Arc<Crashes>,
+    trapped: Arc<AtomicU64>,
 }
 
 struct Job {
     request: Request<WasiBody>,
     answer: oneshot::Sender<Answer>,
     place: Place,
+    /// When it was handed over.
+    since: u64,
 }
 
 /// One of an instance's concurrent calls; given back when the response has been read or given up.
@@ -65,19 +83,35 @@ impl Drop for Place {
 
 impl Shared {
     /// Hands an instance to a task of its own.
-    pub(crate) fn start(instance: Box<Instance>, limit: usize, max_invocations: u32) -> Arc<Self> {
+    pub(super) fn start(
+        instance: Box<Instance>,
+        limit: usize,
+        retire: Retire,
+        crashes: Arc<Crashes>,
+        trapped: Arc<AtomicU64>,
+    ) -> Arc<Self> {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let retired = Arc::new(AtomicBool::new(false));
+        let (retired, limit) = (Arc::<AtomicBool>::default(), Arc::new(Adaptive::new(limit)));
         let template = instance.store.data().template.clone();
-        let meter = instance.store.data().meter.clone();
-        let work = serve(instance, receiver, retired.clone());
+        let (meter, born) = (instance.store.data().meter.clone(), instance.born);
+        let serving =
+            Serving { retired: retired.clone(), limit: limit.clone(), meter: meter.clone(), retire, crashes, trapped };
+        let work = serve(instance, receiver, serving);
         tokio::spawn(Work::new(work, meter, template.lane.clone()));
-        Arc::new(Self { jobs, in_flight: Arc::default(), begun: AtomicU32::new(0), retired, limit, max_invocations })
+        Arc::new(Self { jobs, in_flight: Arc::default(), begun: AtomicU32::new(0), retired, limit, retire, born })
     }
 
     /// Whether it will never take a call again.
     pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Relaxed) || self.begun.load(Relaxed) >= self.max_invocations || self.jobs.is_closed()
+        self.retired.load(Relaxed)
+            || self.begun.load(Relaxed) >= self.retire.invocations
+            || self.retire.age.is_some_and(|age| self.born.elapsed() >= age)
+            || self.jobs.is_closed()
+    }
+
+    /// Calls that it serves at once now.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.limit()
     }
 
     pub(crate) fn load(&self) -> usize {
@@ -89,10 +123,11 @@ impl Shared {
         if self.is_retired() {
             return None;
         }
-        let room = |count: usize| (count < self.limit).then_some(count + 1);
+        let limit = self.limit();
+        let room = |count: usize| (count < limit).then_some(count + 1);
         self.in_flight.fetch_update(Relaxed, Relaxed, room).ok()?;
         let place = Place(self.in_flight.clone());
-        let room = |count: u32| (count < self.max_invocations).then_some(count + 1);
+        let room = |count: u32| (count < self.retire.invocations).then_some(count + 1);
         self.begun.fetch_update(Relaxed, Relaxed, room).ok()?;
         Some(place)
     }
@@ -100,7 +135,7 @@ impl Shared {
     /// Answers one request on this instance.
     pub(crate) async fn answer(&self, request: Request<WasiBody>, place: Place) -> Answer {
         let (answer, answered) = oneshot::channel();
-        if let Err(unsent) = self.jobs.send(Job { request, answer, place }) {
+        if let Err(unsent) = self.jobs.send(Job { request, answer, place, since: now() }) {
             return Answer::NotStarted(unsent.0.request);
         }
         answered.await.unwrap_or_else(|_| {
@@ -112,17 +147,21 @@ impl Shared {
 /// Why the instance ended, if it ended badly; read by the bodies that were still open.
 type Failure = Arc<OnceLock<(Cause, String)>>;
 
-async fn serve(mut instance: Box<Instance>, mut jobs: mpsc::UnboundedReceiver<Job>, retired: Arc<AtomicBool>) {
+async fn serve(mut instance: Box<Instance>, mut jobs: mpsc::UnboundedReceiver<Job>, serving: Serving) {
     let failure = Failure::default();
     let template = instance.store.data().template.clone();
     let Instance { store, exports, .. } = &mut *instance;
     let Exports::P3(service) = exports else { return };
     let result = store
-        .run_concurrent(async |accessor| drive(accessor, service, &mut jobs, &retired, &template, &failure).await)
+        .run_concurrent(async |accessor| drive(accessor, service, &mut jobs, &serving, &template, &failure).await)
         .await;
-    retired.store(true, Relaxed);
+    serving.retired.store(true, Relaxed);
     if let Err(error) | Ok(Err(error)) = result {
         let error = template.failure(store, &error, "trapped", Cause::GuestTrap);
+        serving.trapped.fetch_add(1, Relaxed);
+        if error.cause == Cause::GuestTrap {
+            serving.crashes.trapped(&error.detail);
+        }
         // Set once: this is the only place that sets it.
         let _ = failure.set((error.cause, error.detail));
     }
@@ -133,15 +172,15 @@ async fn serve(mut instance: Box<Instance>, mut jobs: mpsc::UnboundedReceiver<Jo
     }
 }
 
-/// Calls between two looks at the handles that an instance keeps.
-const LEAK_CHECK: u64 = 64;
+/// Calls between two looks at the handles and the memory that an instance keeps.
+const CHECK: u64 = 64;
 
 /// Takes calls and lets them run side by side, until the instance is not wanted any more and nothing is in flight.
 async fn drive(
     accessor: &Accessor<State>,
     service: &p3::bindings::Service,
     jobs: &mut mpsc::UnboundedReceiver<Job>,
-    retired: &AtomicBool,
+    serving: &Serving,
     template: &Arc<Template>,
     failure: &Failure,
 ) -> wasmtime::Result<()> {
@@ -166,19 +205,26 @@ async fn drive(
             Either::Left(ended) => {
                 let ended = ended?;
                 served += 1;
-                let leaks =
-                    served.is_multiple_of(LEAK_CHECK) && accessor.with(|mut access| access.get().leaks(calls.len()));
-                if leaks || matches!(ended, Ended::Unwanted) {
-                    retired.store(true, Relaxed);
+                serving.crashes.answered();
+                let (in_progress, most) = (calls.len(), serving.retire.memory);
+                let spent = served.is_multiple_of(CHECK)
+                    && accessor.with(|mut access| {
+                        let state = access.get();
+                        state.leaks(in_progress) || state.limits.used() > most
+                    });
+                if spent || matches!(ended, Ended::Unwanted) {
+                    serving.retired.store(true, Relaxed);
                 }
             }
             Either::Right(Some(job)) => {
-                accessor.with(|mut access| access.get().meter.begin_call());
+                let now = now();
+                serving.limit.began(now, now.saturating_sub(job.since), serving.meter.busy());
+                serving.meter.begin_call();
                 calls.push(call(accessor, service, job, template, failure.clone()));
             }
             Either::Right(None) => open = false,
         }
-        if calls.is_empty() && (!open || retired.load(Relaxed)) {
+        if calls.is_empty() && (!open || serving.retired.load(Relaxed)) {
             return Ok(());
         }
     }
@@ -197,7 +243,7 @@ async fn call(
     template: &Arc<Template>,
     failure: Failure,
 ) -> wasmtime::Result<Ended> {
-    let Job { request, mut answer, place } = job;
+    let Job { request, mut answer, place, since: _ } = job;
     let (request, io) = accessor.with(|mut access| p3_request(&mut access.get().hooks, request));
     let handled = std::pin::pin!(service.handle(accessor, request));
     let response = match futures_util::future::select(handled, std::pin::pin!(answer.closed())).await {
@@ -207,16 +253,21 @@ async fn call(
     let response = match response {
         Ok(response) => accessor.with(|mut access| response.into_http(&mut access, io))?,
         Err(code) => {
-            let detail = format!("{} answered with the error code {code:?}", template.who());
-            let _ = answer.send(Answer::Failed(Error::new(Cause::GuestError, detail)));
+            let limited = matches!(code, p3::bindings::http::types::ErrorCode::ConnectionLimitReached);
+            let _ = answer.send(Answer::Failed(guest_error(&template.who(), &code, limited)));
             return Ok(Ended::Well);
         }
     };
     let (done, read) = oneshot::channel();
     let who = template.clone();
     let owed = response.headers().get(header::CONTENT_LENGTH).and_then(content_length);
+    let left = template.options.response_limit.unwrap_or(u64::MAX);
+    if owed.is_some_and(|owed| owed > left) {
+        let _ = answer.send(Answer::Failed(template.response_error()));
+        return Ok(Ended::Unwanted);
+    }
     let response = response.map(|inner| {
-        let body = SharedBody { inner, failure, template: who, owed, done: Some(done), _place: place };
+        let body = SharedBody { inner, failure, template: who, owed, left, done: Some(done), _place: place };
         Body::boxed(body.map_err(BoxError::from))
     });
     let _ = answer.send(Answer::Response(response));
@@ -233,6 +284,8 @@ struct SharedBody {
     template: Arc<Template>,
     /// Bytes that the head promises and that have not been passed on yet.
     owed: Option<u64>,
+    /// Bytes that it may still send.
+    left: u64,
     /// Told when the body was read to its end; dropped if it was given up.
     done: Option<oneshot::Sender<()>>,
     _place: Place,
@@ -268,6 +321,11 @@ impl HttpBody for SharedBody {
         };
         match (frame, this.failure.get()) {
             (Some(Ok(frame)), _) => {
+                let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let Some(left) = this.left.checked_sub(len) else {
+                    return Poll::Ready(Some(Err(this.template.response_error())));
+                };
+                this.left = left;
                 if let (Some(owed), Some(data)) = (&mut this.owed, frame.data_ref()) {
                     *owed = owed.saturating_sub(data.len() as u64);
                 }

@@ -7,7 +7,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::{meter::Meter, template::Template};
+use super::{
+    meter::Meter,
+    template::Template,
+    usage::{Limit, Usage},
+};
 use crate::{capability::http::Hooks, workload::Sibling};
 
 /// The data of one store.
@@ -32,6 +36,13 @@ const KEPT_HANDLES: usize = 256;
 const CALL_HANDLES: usize = 64;
 
 impl State {
+    /// A call begins that has the instance for itself.
+    pub(crate) fn begin_call(&mut self) {
+        self.limits.begin_call();
+        self.hooks.begin_call();
+        self.meter.begin_call();
+    }
+
     /// Whether the guest does not give its handles back. `calls` of it are in progress.
     pub(crate) fn leaks(&mut self, calls: usize) -> bool {
         let most = KEPT_HANDLES + calls * CALL_HANDLES;
@@ -51,46 +62,80 @@ impl WasiHttpView for State {
     }
 }
 
-/// Tables hold function references; no real program needs more elements than this.
-const MAX_TABLE_ELEMENTS: usize = 100_000;
-
-/// Refuses growth beyond a component's memory limit, and remembers that it did, so that the trap which usually follows
-/// is reported for what it is.
+/// Refuses growth beyond a component's limits, and remembers that it did, so that the trap which usually follows is reported for what
+/// it is. Counts what the memory costs.
 #[derive(Debug)]
 pub(crate) struct MemoryLimit {
     /// Bytes over all memories of the instance.
     limit: usize,
     used: usize,
-    refused: bool,
+    /// What was allowed last: taken back if the growth fails after all.
+    allowed: usize,
+    /// Elements of each table.
+    table_limit: usize,
+    refused: Option<Limit>,
+    usage: Arc<Usage>,
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, refused: false }
+    pub(crate) fn new(limit: usize, table_limit: usize, usage: Arc<Usage>) -> Self {
+        Self { limit, used: 0, allowed: 0, table_limit, refused: None, usage }
     }
 
-    pub(crate) fn refused(&self) -> bool {
+    /// What was refused last.
+    pub(crate) fn refused(&self) -> Option<Limit> {
         self.refused
     }
 
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// A call begins: what an earlier one was refused says nothing of it.
+    pub(crate) fn begin_call(&mut self) {
+        self.refused = None;
+    }
+
+    fn refuse(&mut self, limit: Limit) {
+        self.refused = Some(limit);
+        self.usage.stop(limit);
+    }
+}
+
+impl Drop for MemoryLimit {
+    fn drop(&mut self) {
+        self.usage.shrink(self.used);
     }
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.used.saturating_add(desired.saturating_sub(current));
+        let more = desired.saturating_sub(current);
+        let total = self.used.saturating_add(more);
         if total > self.limit {
-            self.refused = true;
+            self.refuse(Limit::Memory);
             return Ok(false);
         }
         self.used = total;
+        self.allowed = more;
+        self.usage.grow(more);
         Ok(true)
     }
 
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        let less = std::mem::take(&mut self.allowed);
+        self.used = self.used.saturating_sub(less);
+        self.usage.shrink(less);
+        Ok(())
+    }
+
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+        let fits = desired <= self.table_limit;
+        if !fits {
+            self.refuse(Limit::Tables);
+        }
+        Ok(fits)
     }
 }
 
@@ -100,12 +145,22 @@ mod tests {
 
     #[test]
     fn memory_counts_over_all_memories_and_a_refusal_is_remembered() {
-        let mut limit = MemoryLimit::new(300);
+        let usage = Arc::new(Usage::default());
+        let mut limit = MemoryLimit::new(300, 10, usage.clone());
         assert!(limit.memory_growing(0, 100, None).unwrap());
         assert!(limit.memory_growing(0, 100, None).unwrap());
         assert!(limit.memory_growing(100, 200, None).unwrap());
-        assert!(!limit.refused());
+        assert_eq!(limit.refused(), None);
         assert!(!limit.memory_growing(200, 201, None).unwrap());
-        assert!(limit.refused());
+        assert_eq!(limit.refused(), Some(Limit::Memory));
+        assert_eq!((limit.used(), usage.read().memory), (300, 300));
+        limit.begin_call();
+        assert_eq!(limit.refused(), None);
+        limit.memory_grow_failed(wasmtime::format_err!("no memory")).unwrap();
+        assert_eq!((limit.used(), usage.read().memory), (200, 200), "the last growth did not come to be");
+        assert!(limit.table_growing(0, 10, None).unwrap() && !limit.table_growing(10, 11, None).unwrap());
+        assert_eq!(limit.refused(), Some(Limit::Tables));
+        drop(limit);
+        assert_eq!(usage.read().memory, 0);
     }
 }

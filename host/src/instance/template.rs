@@ -1,6 +1,10 @@
 //! What instances of one component of one share are made from: everything that can be done before a request comes.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use penstock_router::{Cause, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,8 +19,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, p2, p3};
 use super::{
     heavy::Lane,
     meter::{Meter, Verdict},
+    pool::Member,
     state::{MemoryLimit, State},
     stdio::LogStream,
+    usage::{Limit, Usage},
+    work::metered,
 };
 use crate::capability::http::{Egress, Hooks};
 
@@ -43,6 +50,10 @@ pub(crate) struct TemplateOptions {
     pub(crate) memory_limit: usize,
     /// CPU time per call.
     pub(crate) cpu_limit: Option<Duration>,
+    /// Elements of each table.
+    pub(crate) table_limit: usize,
+    /// Bytes of a response's body.
+    pub(crate) response_limit: Option<u64>,
     pub(crate) mounts: Vec<Mount>,
 }
 
@@ -65,6 +76,8 @@ pub(crate) struct Template {
     pub(crate) slots: Arc<Semaphore>,
     /// Where its calls compute.
     pub(crate) lane: Arc<Lane>,
+    /// What its instances use.
+    pub(crate) usage: Arc<Usage>,
 }
 
 /// A live component with its store.
@@ -73,6 +86,9 @@ pub(crate) struct Instance {
     pub(crate) exports: Exports,
     /// Calls begun on it.
     pub(crate) calls: u32,
+    pub(crate) born: Instant,
+    /// Of the pool that it was started for; none: of its caller alone.
+    pub(super) member: Option<Member>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -100,30 +116,41 @@ impl Template {
             Ok(slot) => slot,
             Err(_) => self.slots.clone().acquire_owned().await.map_err(|_| self.host_full())?,
         };
-        self.instantiate_in(slot).await
+        let meter = self.meter();
+        metered(&meter.clone(), self.instantiate_in(slot, meter)).await
     }
 
     /// Makes an instance unless the host is full. For links between siblings: the caller holds a place already, so
-    /// waiting here for another could wait for ever.
+    /// waiting here for another could wait for ever, and is measured already.
     pub(crate) async fn instantiate_now(self: &Arc<Self>) -> Result<Box<Instance>, Error> {
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| self.host_full())?;
-        self.instantiate_in(slot).await
+        self.instantiate_in(slot, self.meter()).await
     }
 
-    async fn instantiate_in(self: &Arc<Self>, slot: OwnedSemaphorePermit) -> Result<Box<Instance>, Error> {
-        let mut store = self.store()?;
+    fn meter(&self) -> Arc<Meter> {
+        Arc::new(Meter::new(self.options.cpu_limit, self.usage.clone()))
+    }
+
+    async fn instantiate_in(
+        self: &Arc<Self>,
+        slot: OwnedSemaphorePermit,
+        meter: Arc<Meter>,
+    ) -> Result<Box<Instance>, Error> {
+        let mut store = self.store(meter)?;
         let exports = match &self.entry {
             Entry::P2(pre) => pre.instantiate_async(&mut store).await.map(Exports::P2),
             Entry::P3(pre) => pre.instantiate_async(&mut store).await.map(Exports::P3),
             Entry::None(pre) => pre.instantiate_async(&mut store).await.map(Exports::None),
         };
         match exports {
-            Ok(exports) => Ok(Box::new(Instance { store, exports, calls: 0, _slot: slot })),
+            Ok(exports) => {
+                Ok(Box::new(Instance { store, exports, calls: 0, born: Instant::now(), member: None, _slot: slot }))
+            }
             Err(error) => Err(self.failure(&store, &error, "could not be started", Cause::GuestStart)),
         }
     }
 
-    fn store(self: &Arc<Self>) -> Result<Store<State>, Error> {
+    fn store(self: &Arc<Self>, meter: Arc<Meter>) -> Result<Store<State>, Error> {
         let options = &self.options;
         let mut wasi = WasiCtxBuilder::new();
         wasi.envs(&options.environment)
@@ -136,16 +163,15 @@ impl Template {
                 Error::new(Cause::GuestStart, detail)
             })?;
         }
-        let meter = Arc::new(Meter::new(options.cpu_limit));
         let mut store = Store::new(
             &self.engine,
             State {
                 table: ResourceTable::new(),
                 wasi: wasi.build(),
                 http: WasiHttpCtx::new(),
-                hooks: Hooks::new(options.egress.clone()),
+                hooks: Hooks::new(options.egress.clone(), self.usage.clone()),
                 config: options.config.clone(),
-                limits: MemoryLimit::new(options.memory_limit),
+                limits: MemoryLimit::new(options.memory_limit, options.table_limit, self.usage.clone()),
                 meter: meter.clone(),
                 template: self.clone(),
                 siblings: self.links.iter().map(|_| None).collect(),
@@ -173,6 +199,34 @@ impl Template {
         Error::new(Cause::HostFull, detail).retry_after(Duration::from_secs(1))
     }
 
+    /// The limit that a guest which failed had run into, if any.
+    pub(crate) fn limit_error(&self, state: &State) -> Option<Error> {
+        let (cause, what) = match state.limits.refused() {
+            Some(Limit::Memory) => {
+                let limit = self.options.memory_limit >> 20;
+                (Cause::GuestMemory, format!("needed more than its {limit} MiB of memory (memoryLimitMiB)"))
+            }
+            Some(_) => {
+                let limit = self.options.table_limit;
+                (Cause::GuestTable, format!("needed a table of more than its {limit} elements (tableLimit)"))
+            }
+            None if state.hooks.was_limited() => {
+                let limit = self.options.egress.limit();
+                (Cause::GuestOutbound, format!("had its {limit} outgoing connections open already (outboundLimit)"))
+            }
+            None => return None,
+        };
+        Some(Error::new(cause, format!("{} {what}", self.who())))
+    }
+
+    /// A response of so many bytes is more than it may send.
+    pub(crate) fn response_error(&self) -> Error {
+        self.usage.stop(Limit::Response);
+        let limit = self.options.response_limit.unwrap_or_default() >> 20;
+        let detail = format!("{} sent more than its {limit} MiB in one response (responseLimitMiB)", self.who());
+        Error::new(Cause::ResponseTooLarge, detail)
+    }
+
     /// The one place where a failed call or start gets its cause. `what` completes the sentence that starts with the
     /// component's name; `otherwise` is the cause if the store does not tell a better one.
     pub(crate) fn failure(&self, store: &Store<State>, error: &wasmtime::Error, what: &str, otherwise: Cause) -> Error {
@@ -183,12 +237,10 @@ impl Template {
         if state.meter.is_exhausted() {
             let limit = self.options.cpu_limit.unwrap_or_default().as_millis();
             let detail = format!("{} used more than its {limit} ms of CPU for one call (cpuLimit)", self.who());
-            return Error::new(Cause::Deadline, detail);
+            return Error::new(Cause::GuestCpu, detail);
         }
-        if state.limits.refused() {
-            let limit = state.limits.limit() >> 20;
-            let detail = format!("{} needed more than its {limit} MiB of memory (memoryLimitMiB)", self.who());
-            return Error::new(Cause::GuestMemory, detail);
+        if let Some(error) = self.limit_error(state) {
+            return error;
         }
         tracing::warn!(target: "guest", share = %self.options.share, component = %self.options.component, "{error:?}");
         let reason = match error.downcast_ref::<wasmtime::Trap>() {

@@ -99,6 +99,12 @@ impl<T> Future for Away<T> {
     }
 }
 
+/// Does work here to its end, measured.
+pub(super) async fn metered<T>(meter: &Meter, work: impl Future<Output = T> + Send) -> T {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| poll_metered(work.as_mut(), meter, cx)).await
+}
+
 fn poll_metered<T>(work: Pin<&mut (dyn Future<Output = T> + Send)>, meter: &Meter, cx: &mut Context<'_>) -> Poll<T> {
     meter.begin_slice();
     let poll = work.poll(cx);

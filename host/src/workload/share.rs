@@ -33,8 +33,13 @@ use super::{
 use crate::{
     SpillStatus,
     capability::{self, http::Egress},
-    engine::artifact::{ArtifactError, ArtifactStore, Compiled},
-    instance::{Entry, HeavyRuntime, Mount, Pool, State, Template, TemplateOptions, answer},
+    engine::{
+        self,
+        artifact::{ArtifactError, ArtifactStore, Compiled},
+    },
+    instance::{
+        Entry, HeavyRuntime, Mount, Pool, PoolOptions, Retire, State, Template, TemplateOptions, Usage, Used, answer,
+    },
     peer::{Passing, Peers},
 };
 
@@ -103,6 +108,8 @@ pub(crate) struct Share {
     /// Whole-request deadline of calls whose route names none.
     pub(crate) request_timeout: Duration,
     pools: Vec<(Arc<Pool>, u32)>,
+    /// Of all components, those without a pool among them.
+    usages: Vec<Arc<Usage>>,
     spill: Option<Arc<Spill>>,
     /// As long as these are kept, others that ask for the same bytes share them.
     _components: Vec<Arc<Compiled>>,
@@ -115,14 +122,20 @@ pub(crate) struct Share {
 pub(crate) struct ShareStats {
     /// Warm instances without a call.
     pub(crate) idle: usize,
+    /// Instances, idle or not.
+    pub(crate) alive: usize,
     /// Instances made so far.
     pub(crate) started: u64,
+    /// Of these those that a call waited for.
+    pub(crate) cold: u64,
     /// Calls that found a warm instance.
     pub(crate) reused: u64,
     /// Calls that ended in a trap.
     pub(crate) trapped: u64,
-    /// CPU time of all calls.
-    pub(crate) cpu: Duration,
+    /// Calls at once that its shared instances serve now.
+    pub(crate) concurrency: usize,
+    /// What all of its components have used.
+    pub(crate) used: Used,
     /// What was passed on, and taken from others.
     pub(crate) spill: SpillStatus,
 }
@@ -178,14 +191,26 @@ impl Share {
     pub(crate) async fn start(spec: &snapshot::Share, services: &Services) -> Result<Self, StartError> {
         let components = fetch(spec, services).await?;
         let volumes = Scratch::new(spec, &services.scratch)?;
-        let templates = Templates { spec, services, components: &components, volumes: &volumes }.build()?;
+        let usages: Vec<Arc<Usage>> = spec.components.iter().map(|_| Arc::default()).collect();
+        let templates =
+            Templates { spec, services, components: &components, volumes: &volumes, usages: &usages }.build()?;
         let (name, id): (Arc<str>, Arc<str>) = (spec.deployment.as_str().into(), spec.id.as_str().into());
         let (mut answering, mut pools) = (Vec::new(), Vec::new());
         for (component, template) in spec.components.iter().zip(templates) {
             let Some(template) = template else { continue };
             let per_replica = component.pool_size.unwrap_or(0);
             let keep = keep(per_replica, spec.replicas);
-            let pool = Pool::new(template, keep, component.max_invocations, component.max_concurrency);
+            let memory = template.options.memory_limit;
+            let options = PoolOptions {
+                keep,
+                max_concurrency: component.max_concurrency.unwrap_or(1) as usize,
+                retire: Retire {
+                    invocations: component.max_invocations.unwrap_or(u32::MAX),
+                    age: component.max_age_ms.map(Duration::from_millis),
+                    memory: component.max_memory_mib.map_or(memory - memory / 4, |mib| (mib as usize) << 20),
+                },
+            };
+            let pool = Pool::new(template, options);
             pool.warm().await.map_err(|error| StartError::Instance(error.detail))?;
             pools.push((pool.clone(), per_replica));
             answering.push((component.name.clone(), pool));
@@ -199,7 +224,16 @@ impl Share {
             (component.clone(), Arc::new(Handler { name, id, component, pool, load, spill }))
         });
         let (handlers, request_timeout) = (handlers.collect(), Duration::from_millis(spec.request_timeout_ms));
-        Ok(Self { handlers, admission, request_timeout, pools, spill, _components: components, _volumes: volumes })
+        Ok(Self {
+            handlers,
+            admission,
+            request_timeout,
+            pools,
+            usages,
+            spill,
+            _components: components,
+            _volumes: volumes,
+        })
     }
 
     /// How its calls are passed on, and peers' are taken; `None`: they are not.
@@ -239,15 +273,30 @@ impl Share {
 
     pub(crate) fn stats(&self) -> ShareStats {
         let spill = self.spill.as_ref().map(|it| it.passing.status()).unwrap_or_default();
-        let none = ShareStats { spill, ..ShareStats::default() };
+        let used = self.usages.iter().map(|usage| usage.read()).sum();
+        let none = ShareStats { spill, used, ..ShareStats::default() };
         self.pools.iter().map(|(pool, _)| pool.stats()).fold(none, |sum, pool| ShareStats {
             idle: sum.idle + pool.idle,
+            alive: sum.alive + pool.alive,
             started: sum.started + pool.started,
+            cold: sum.cold + pool.cold,
             reused: sum.reused + pool.reused,
             trapped: sum.trapped + pool.trapped,
-            cpu: sum.cpu + pool.cpu,
-            spill,
+            concurrency: sum.concurrency + pool.concurrency,
+            ..sum
         })
+    }
+
+    /// Now and then: keeps its pools as they should be.
+    pub(crate) fn tend(&self) {
+        for (pool, _) in &self.pools {
+            pool.tend();
+        }
+    }
+
+    /// What is wrong although it is ready, while it is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.pools.iter().find_map(|(pool, _)| pool.trouble())
     }
 }
 
@@ -282,6 +331,7 @@ struct Templates<'a> {
     services: &'a Services,
     components: &'a [Arc<Compiled>],
     volumes: &'a Scratch,
+    usages: &'a [Arc<Usage>],
 }
 
 impl Templates<'_> {
@@ -320,6 +370,7 @@ impl Templates<'_> {
             }
             let pre = linker.instantiate_pre(component).map_err(|error| self.refused(index, &error))?;
             let options = self.options(index)?;
+            let usage = self.usages.get(index).cloned().unwrap_or_default();
             let make = |entry| {
                 Arc::new(Template {
                     engine: engine.clone(),
@@ -328,6 +379,7 @@ impl Templates<'_> {
                     links: siblings.clone(),
                     slots: self.services.slots.clone(),
                     lane: self.services.heavy.lane(&self.spec.deployment),
+                    usage: usage.clone(),
                 })
             };
             let entry = if exports(node, "wasi:http/handler@0.3.0") {
@@ -373,7 +425,8 @@ impl Templates<'_> {
             return Err(StartError::Instance("internal: a component without a description".to_owned()));
         };
         let settings = |message: String| StartError::Settings { component: spec.name.clone(), message };
-        let egress = Egress::parse(&spec.allowed_hosts).map_err(|error| settings(error.to_string()))?;
+        let egress =
+            Egress::parse(&spec.allowed_hosts, spec.outbound_limit).map_err(|error| settings(error.to_string()))?;
         let mounts = spec
             .volume_mounts
             .iter()
@@ -395,6 +448,8 @@ impl Templates<'_> {
             egress: Arc::new(egress),
             memory_limit: spec.memory_limit_mib.map_or(self.services.default_memory, |mib| (mib as usize) << 20),
             cpu_limit: spec.cpu_limit_ms.map(Duration::from_millis),
+            table_limit: spec.table_limit.map_or(engine::TABLE_ELEMENTS, |limit| limit as usize),
+            response_limit: spec.response_limit_mib.map(|mib| u64::from(mib) << 20),
             mounts,
         })
     }

@@ -81,10 +81,15 @@ impl Lead {
             ready: all.ready + it.ready,
         });
         let updated = wanted.as_ref().and_then(|it| counts.get(it)).copied().unwrap_or_default();
-        let failure = seen.iter().find_map(|((revision, host), it)| {
-            let failed = it.state == Some(ShareState::Failed) && wanted.as_ref() == Some(revision);
-            failed.then(|| Failure { host: host.to_string(), message: it.message.clone().unwrap_or_default() })
-        });
+        let of_wanted = |state: ShareState| {
+            let wanted = wanted.as_ref();
+            seen.iter().filter(move |((revision, _), it)| it.state == Some(state) && wanted == Some(revision))
+        };
+        let failure = of_wanted(ShareState::Failed)
+            .next()
+            .map(|((_, host), it)| Failure { host: host.to_string(), message: it.message.clone().unwrap_or_default() });
+        let crash = of_wanted(ShareState::Ready)
+            .find_map(|((_, host), it)| it.message.clone().map(|message| Failure { host: host.to_string(), message }));
         let step = unit.step.clone();
         let progress = Progress {
             revision: wanted.clone().unwrap_or_default(),
@@ -106,6 +111,7 @@ impl Lead {
             updated_ready: updated.ready,
             min_available: pace.min_available(),
             failure: failure.as_ref(),
+            crash: crash.as_ref(),
             deadline_exceeded,
             programmed: &programmed,
             artifacts_missing: &[],
@@ -115,7 +121,10 @@ impl Lead {
         let after = status::deployment(before, &facts, cx.now);
         // People and programs wait for these; the steps on the way there matter less.
         let done = is_true(&after.conditions, conditions::READY) && is_true(&after.conditions, conditions::PROGRAMMED);
-        let told = failure.is_some() || before.is_none_or(|it| it.selector.is_none()) || !findings.is_empty();
+        let told = failure.is_some()
+            || crash.is_some()
+            || before.is_none_or(|it| it.selector.is_none())
+            || !findings.is_empty();
         write_status(cx, Kind::Deployment, deployment, before, &after, done || told);
 
         let said: Vec<String> = before.iter().flat_map(|it| &it.conditions).map(|it| it.message.clone()).collect();
@@ -130,6 +139,9 @@ impl Lead {
         };
         if let Some(it) = &failure {
             troubles.push(trouble(reasons::START_FAILED, format!("host {}: {}", it.host, it.message)));
+        }
+        if let Some(it) = &crash {
+            troubles.push(trouble(reasons::CRASH_LOOP, format!("host {}: {}", it.host, it.message)));
         }
         if deadline_exceeded {
             troubles.push(trouble(reasons::PROGRESS_DEADLINE_EXCEEDED, "the rollout makes no progress".to_owned()));

@@ -55,7 +55,8 @@ fn a_workload_says_what_its_host_says() {
             "HostSelection=True Selected",
             "Placement=True Placed",
             "Sync=True Acknowledged",
-            "Ready=True Serving"
+            "Ready=True Serving",
+            "Healthy=True Healthy"
         ]
     );
     assert_eq!((status.host_id.as_deref(), status.workload_id.as_deref()), (Some("h1"), Some("default/app@1")));
@@ -70,6 +71,11 @@ fn a_workload_says_what_its_host_says() {
     assert_eq!(after.conditions[3].last_transition_time, status.conditions[3].last_transition_time);
     assert_eq!(after.conditions[4].last_transition_time.0.to_string(), "2026-11-23T18:01:00Z");
 
+    let crashing = WorkloadStatusFacts { message: Some("crash loop: every call traps: unreachable"), ..facts };
+    let after = workload(Some(&status), &crashing, now());
+    assert_eq!(short(&after.conditions)[4..], ["Ready=True Serving", "Healthy=False CrashLoop"]);
+    assert_eq!(message(&after.conditions, "Healthy"), "crash loop: every call traps: unreachable");
+
     let nowhere = WorkloadStatusFacts { host: None, state: None, synced: false, ..facts };
     let status = workload(None, &nowhere, now());
     assert_eq!(
@@ -78,7 +84,8 @@ fn a_workload_says_what_its_host_says() {
             "HostSelection=False NoHost",
             "Placement=False NoHost",
             "Sync=False WaitingForHosts",
-            "Ready=Unknown WaitingForHosts"
+            "Ready=Unknown WaitingForHosts",
+            "Healthy=True Healthy"
         ]
     );
     let findings = [finding(Severity::Error, "spec.x", "SecretNotFound", "there is no Secret default/s: create it")];
@@ -141,6 +148,7 @@ impl Given {
             updated_ready: 4,
             min_available: 3,
             failure: None,
+            crash: None,
             deadline_exceeded: false,
             programmed: &self.programmed,
             artifacts_missing: &[],
@@ -168,9 +176,14 @@ fn a_deployment_that_is_done() {
             "Scale=True Scaled",
             "Available=True MinimumReplicasAvailable",
             "Ready=True Serving",
-            "Programmed=True Programmed"
+            "Programmed=True Programmed",
+            "Healthy=True Healthy"
         ]
     );
+    let crash = Failure { host: "h1".into(), message: "crash loop: every call traps: unreachable".into() };
+    let crashing = deployment(None, &DeploymentStatusFacts { crash: Some(&crash), ..given.facts() }, now());
+    assert_eq!(said(&crashing, &["Ready", "Healthy"]), ["Ready=True Serving", "Healthy=False CrashLoop"]);
+    assert_eq!(message(&crashing.conditions, "Healthy"), "host h1: crash loop: every call traps: unreachable");
     assert_eq!(status.observed_generation, Some(9));
     assert_eq!(status.current_replica_set.unwrap().name, "app-b");
     assert_eq!(status.previous_replica_set.unwrap().name, "app-a");

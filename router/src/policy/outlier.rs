@@ -79,6 +79,9 @@ const fn is_fault(cause: Cause) -> bool {
         cause,
         Cause::GuestTrap
             | Cause::GuestMemory
+            | Cause::GuestTable
+            | Cause::GuestCpu
+            | Cause::GuestOutbound
             | Cause::GuestNoResponse
             | Cause::GuestError
             | Cause::GuestStart

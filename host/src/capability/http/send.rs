@@ -18,6 +18,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
@@ -30,10 +31,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Sends the request and waits for the response's head. The second value drives the connection and ends with it.
+/// Sends the request and waits for the response's head. The second value drives the connection and ends with it; until then, and
+/// until the body has been dropped, the connection's place is taken.
 pub(super) async fn send(
     mut request: Request<WasiBody>,
     options: RequestOptions,
+    place: OwnedSemaphorePermit,
 ) -> Result<(Response<WasiBody>, impl Future<Output = Result<(), Error>> + Send + 'static), Error> {
     let connect = options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT);
     let first_byte = options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT);
@@ -60,8 +63,14 @@ pub(super) async fn send(
         .await
     };
     let response = timeout(first_byte, exchange).await.map_err(|_| Error::ConnectionReadTimeout)??;
-    let body = |incoming| TimedBody { incoming, limit: between_bytes, timer: None }.boxed_unsync();
-    Ok((response.map(body), async move { connection.await.map_err(Error::Hyper) }))
+    let place = Arc::new(place);
+    let of_body = place.clone();
+    let body = |incoming| TimedBody { incoming, limit: between_bytes, timer: None, _place: of_body }.boxed_unsync();
+    let drive = async move {
+        let _place = place;
+        connection.await.map_err(Error::Hyper)
+    };
+    Ok((response.map(body), drive))
 }
 
 async fn open(uri: &Uri) -> Result<Box<dyn Stream>, Error> {
@@ -106,6 +115,7 @@ struct TimedBody {
     incoming: Incoming,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Body for TimedBody {

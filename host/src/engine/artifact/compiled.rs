@@ -14,6 +14,7 @@ use wasmtime::{Engine, component::Component};
 
 use super::{
     ArtifactError, ArtifactWarning, Digest,
+    common::{Common, CommonOptions, Found},
     disk::Disk,
     precompiled::{self, Code},
     seal::{Sealed, Unsealed},
@@ -42,6 +43,8 @@ pub enum Origin {
     Mapped(Duration),
     /// Mapped from the cache folder after its whole content was checked.
     Checked(Duration),
+    /// Taken from another host of the cluster.
+    Shared(Duration),
     /// Compiled.
     Compiled(Duration),
 }
@@ -52,6 +55,8 @@ pub(super) struct CompiledCache {
     /// Version and settings of the engine, and the machine's features that it compiles for.
     engine_hash: [u8; 32],
     disk: Arc<Disk>,
+    /// What other hosts have compiled.
+    common: Option<Common>,
     /// Whether somebody knows that nothing can be stored.
     warned: AtomicBool,
 }
@@ -71,9 +76,10 @@ impl std::fmt::Debug for Compiled {
 // === impl CompiledCache ===
 
 impl CompiledCache {
-    pub(super) fn new(engine: Engine, disk: Arc<Disk>) -> Self {
+    pub(super) fn new(engine: Engine, disk: Arc<Disk>, common: Option<&CommonOptions>) -> Result<Self, ArtifactError> {
         let engine_hash = engine_hash(&engine);
-        Self { engine, engine_hash, disk, warned: AtomicBool::new(false) }
+        let common = common.map(Common::open).transpose()?;
+        Ok(Self { engine, engine_hash, disk, common, warned: AtomicBool::new(false) })
     }
 
     /// The name under which a component with this digest is kept.
@@ -106,17 +112,30 @@ impl CompiledCache {
         None
     }
 
-    /// Compiles `bytes`, which `digest` is of, and stores the result. Blocks for as long as it takes.
+    /// Compiles `bytes`, which `digest` is of, unless another host has, and stores the result. Blocks for as long as it takes.
     pub(super) fn compile(&self, origin: &str, digest: &Digest, bytes: &[u8]) -> Result<Compiled, ArtifactError> {
         let fault = |error: wasmtime::Error| ArtifactError::Compile {
             origin: origin.to_owned(),
             reason: one_line(&format!("{error:#}")),
         };
         let start = Instant::now();
-        let code = Code::compile(&self.engine, bytes).map_err(fault)?;
-        let compiled = Origin::Compiled(start.elapsed());
+        let key = self.key(digest);
+        let found = self.common.as_ref().map(|common| (common, common.find(&key)));
+        let code = match &found {
+            Some((_, Found::Code(code))) => Code::signed(code),
+            _ => Code::compile(&self.engine, bytes).map_err(fault)?,
+        };
+        let how = match found {
+            Some((_, Found::Code(_))) => Origin::Shared,
+            Some((common, Found::Turn(_turn))) => {
+                common.offer(&key, code.bytes());
+                Origin::Compiled
+            }
+            None => Origin::Compiled,
+        };
+        let how = how(start.elapsed());
         // Mapped rather than kept in memory: pages that are not used can be given back at any time.
-        let stored = Sealed::store(&self.disk, &self.key(digest), code.bytes());
+        let stored = Sealed::store(&self.disk, &key, code.bytes());
         let (component, warning) = match stored {
             Ok(file) => {
                 self.warned.store(false, Ordering::Relaxed);
@@ -137,7 +156,7 @@ impl CompiledCache {
                 (code.load(&self.engine).map_err(fault)?, first.then_some(warning))
             }
         };
-        Ok(Compiled { component, digest: *digest, origin: compiled, warning })
+        Ok(Compiled { component, digest: *digest, origin: how, warning })
     }
 }
 

@@ -241,6 +241,14 @@ pub enum ArtifactError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The key for machine code of other hosts is not usable.
+    #[error("the key for shared machine code {}: {reason}", path.display())]
+    CommonKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// The work was stopped, or failed in a way that is this program's own fault.
     #[error("`{origin}` was not finished: {reason}; if the host is not shutting down, this is a bug")]
     Unfinished {

@@ -2,9 +2,12 @@
 //!
 //! `Component::deserialize` and `deserialize_file` check that their input was made by this version of the engine with
 //! compatible settings, but not that it is harmless: forged machine code runs as it is. They are sound here since both
-//! ways into this module take only what the engine of this very program has compiled:
+//! ways into this module take only what the engine of this very program has compiled, here or on another host:
 //!
-//! * [`Code`] has no other constructor than [`Code::compile`], and its bytes cannot be changed afterwards.
+//! * [`Code`] has no other constructors than [`Code::compile`] and [`Code::signed`], and its bytes cannot be changed afterwards.
+//! * [`SignedCode`] exists only for bytes whose signature `common` has checked with the key that only hosts of this cluster have, and
+//!   for the name that this engine would have given them. A host with that key signs what its own engine has compiled and nothing
+//!   else; whoever else has it has the secrets of the hosts.
 //! * [`Sealed`] exists only for a file that `seal` has checked: it lies in a folder that only our own user may write, it
 //!   is itself ours and closed to others, and it is either the very file that we wrote and hashed (device, inode,
 //!   modification and change time) or has just been hashed again. Whoever could forge that is root or our own user, and
@@ -19,9 +22,9 @@
 
 use wasmtime::{Engine, component::Component};
 
-use super::seal::Sealed;
+use super::{common::SignedCode, seal::Sealed};
 
-/// Machine code fresh from the compiler.
+/// Machine code fresh from a compiler, ours or another host's.
 pub(super) struct Code(Vec<u8>);
 
 // === impl Code ===
@@ -36,6 +39,11 @@ impl Code {
         engine.precompile_component(component).map(Self)
     }
 
+    /// What another host has compiled.
+    pub(super) fn signed(code: &SignedCode) -> Self {
+        Self(code.bytes().to_vec())
+    }
+
     /// What to store.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
@@ -47,7 +55,7 @@ impl Code {
     ///
     /// When the engine's allocator cannot hold such a component.
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes come from `precompile_component` alone, see the module's documentation.
+        // SAFETY: the bytes come from `precompile_component`, here or on a host of this cluster, see the module's documentation.
         unsafe { Component::deserialize(engine, &self.0) }
     }
 }

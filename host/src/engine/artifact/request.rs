@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use penstock_api::snapshot::{Component as ComponentSpec, PullPolicy, PullSecret};
 
-use super::{ArtifactError, ArtifactWarning, Digest, ImageRef, InvalidDigest, PullLimits, disk::Disk};
+use super::{ArtifactError, ArtifactWarning, CommonOptions, Digest, ImageRef, InvalidDigest, PullLimits, disk::Disk};
 
 /// How a store works.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct StoreOptions {
     /// Components compiled at once. Each uses all cores for the better part of its time, and tens of times its size in
     /// memory.
     pub max_compiles: usize,
+    /// Where hosts share what they have compiled; `None`: each compiles for itself.
+    pub common: Option<CommonOptions>,
     /// Attempts and time limits of pulls.
     pub pull: PullLimits,
 }
@@ -36,6 +38,7 @@ impl Default for StoreOptions {
             max_component_bytes: 256 << 20,
             max_cache_bytes: 10 << 30,
             max_compiles: 2,
+            common: None,
             pull: PullLimits::default(),
         }
     }

@@ -65,7 +65,7 @@ impl ArtifactStore {
         let disk = Arc::new(Disk::open(dir)?);
         let inner = Inner {
             oci: Arc::new(OciSource::new(disk.clone(), &options)),
-            cache: Arc::new(CompiledCache::new(engine, disk.clone())),
+            cache: Arc::new(CompiledCache::new(engine, disk.clone(), options.common.as_ref())?),
             fetches: SingleFlight::new(),
             compiles: SingleFlight::new(),
             compile_places: Arc::new(Semaphore::new(options.max_compiles.max(1))),

@@ -7,7 +7,7 @@ use penstock_api::{WorkloadDeploymentStatus, conditions as is, reasons, replica_
 use super::{Draft, errors, first, merge};
 use crate::plan::{DeploymentStep, Finding, Name, Phase, names};
 
-/// A share of the wanted revision that could not be started.
+/// A share of the wanted revision that could not be started, or that crashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// On which host.
@@ -48,6 +48,8 @@ pub struct DeploymentStatusFacts<'a> {
     pub min_available: u32,
     /// A share of the wanted revision that could not be started.
     pub failure: Option<&'a Failure>,
+    /// A share of the wanted revision that serves, and crashes again and again.
+    pub crash: Option<&'a Failure>,
     /// Whether `progressDeadlineSeconds` have passed since the last progress of a rollout.
     pub deadline_exceeded: bool,
     /// Whether clients see it.
@@ -74,6 +76,7 @@ pub fn deployment(
         available(facts),
         ready(facts, deploy),
         programmed(facts),
+        healthy(facts),
     ];
     let conditions = previous.map(|it| it.conditions.as_slice()).unwrap_or_default();
     let set = |revision: &str| LocalObjectReference { name: names::replica_set(&facts.name.name, revision) };
@@ -203,5 +206,12 @@ fn programmed(facts: &DeploymentStatusFacts<'_>) -> Draft {
         Draft::no(is::PROGRAMMED, reasons::PROPAGATING, "its endpoints are known to the API server since a moment only")
     } else {
         Draft::yes(is::PROGRAMMED, reasons::PROGRAMMED, "hosts and endpoints are as it says")
+    }
+}
+
+fn healthy(facts: &DeploymentStatusFacts<'_>) -> Draft {
+    match facts.crash {
+        Some(it) => Draft::no(is::HEALTHY, reasons::CRASH_LOOP, format!("host {}: {}", it.host, it.message)),
+        None => Draft::yes(is::HEALTHY, reasons::HEALTHY, "no instances crash in a row"),
     }
 }

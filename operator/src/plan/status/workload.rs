@@ -62,8 +62,13 @@ pub fn workload(previous: Option<&WorkloadStatus>, facts: &WorkloadStatusFacts<'
         Some(ShareState::Draining) => Draft::no(is::READY, reasons::DRAINING, "it finishes what it has begun"),
         None => Draft::unknown(is::READY, reasons::WAITING_FOR_HOSTS, "nothing has been heard of it yet"),
     };
+    // A share that serves has nothing else to say.
+    let healthy = match (facts.state, facts.message) {
+        (Some(ShareState::Ready), Some(message)) => Draft::no(is::HEALTHY, reasons::CRASH_LOOP, message),
+        _ => Draft::yes(is::HEALTHY, reasons::HEALTHY, "no instances crash in a row"),
+    };
     let conditions = previous.map(|it| it.conditions.as_slice()).unwrap_or_default();
-    let drafts = vec![config, selection, placement, sync, ready];
+    let drafts = vec![config, selection, placement, sync, ready, healthy];
     WorkloadStatus {
         observed_generation: facts.generation,
         conditions: merge(conditions, drafts, facts.generation, now),

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ pub enum Said {
     /// Every workload answers.
     Ready {
         /// Where.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Milliseconds from when it was told of them.
         took_ms: f64,
         /// Its memory.
@@ -96,23 +97,44 @@ fn workload(n: usize, image: &Path) -> (Share, Route) {
     (share, route)
 }
 
+/// How such a process runs.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// The host's cache folder.
+    pub cache: PathBuf,
+    /// The components, one for each workload.
+    pub images: Vec<PathBuf>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How long the workloads may take.
+    pub patience: Duration,
+    /// Whether to wait before and after they are loaded until memory is what it stays; otherwise all is as fast as it can be.
+    pub settle: bool,
+}
+
 /// A workload for each of these components, behind one listener.
 #[must_use]
-pub fn snapshot(images: &[PathBuf]) -> Snapshot {
+pub fn snapshot(images: &[PathBuf], listen: SocketAddr) -> Snapshot {
     let (shares, routes) = images.iter().enumerate().map(|(n, image)| workload(n, image)).unzip();
-    let listener = Listener { name: "bench".into(), address: "127.0.0.1:0".into(), routes, ..Listener::default() };
+    let listener = Listener { name: "bench".into(), address: listen.to_string(), routes, ..Listener::default() };
     Snapshot { version: 1, shares, listeners: vec![listener] }
 }
 
-/// Runs a workload for each of these components until the process is killed, and says how far it is.
+/// Runs a workload for each of the components until the process is killed, and says how far it is.
 ///
 /// # Errors
 /// If the host or a workload does not start, or not in time.
-pub async fn serve(cache: &Path, images: &[PathBuf], patience: Duration) -> Result<()> {
-    let host = Host::start(HostConfig::new(cache.to_owned()), Arc::new(()))?;
-    let snapshot = snapshot(images);
+pub async fn serve(serve: Serve) -> Result<()> {
+    let Serve { cache, images, listen, patience, settle } = serve;
+    let pause = async |ms| {
+        if settle {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+    };
+    let host = Host::start(HostConfig::new(cache), Arc::new(()))?;
+    let snapshot = snapshot(&images, listen);
     // What starts a host is no part of what a workload costs.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    pause(200).await;
     say(&Said::Empty { memory: Memory::of(std::process::id())? })?;
     let start = Instant::now();
     host.apply(snapshot);
@@ -132,7 +154,7 @@ pub async fn serve(cache: &Path, images: &[PathBuf], patience: Duration) -> Resu
     ensure!(failed.is_none(), "a workload did not start: {failed:?}");
     let address = ready.listeners.get("bench").and_then(|listener| listener.address).context("no address")?;
     drop(ready);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    pause(500).await;
     let memory = Memory::of(std::process::id())?;
     say(&Said::Ready { address, took_ms: took.as_secs_f64() * 1e3, memory })?;
     std::future::pending().await
@@ -157,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_workload_has_a_route_of_its_own() {
-        let snapshot = snapshot(&["/a".into(), "/a".into()]);
+        let snapshot = snapshot(&["/a".into(), "/a".into()], SocketAddr::from(([127, 0, 0, 1], 0)));
         assert_eq!((snapshot.shares.len(), snapshot.listeners[0].routes.len()), (2, 2));
         assert_ne!(snapshot.shares[0].id, snapshot.shares[1].id);
         assert_eq!(snapshot.listeners[0].routes[1].hostnames, [host(1)]);

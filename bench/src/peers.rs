@@ -387,16 +387,18 @@ impl Server {
 
 async fn start_wash(binary: &Path, config: &str, cpus: Cpus) -> Result<Started> {
     let folder = tempfile::Builder::new().prefix("penstock-wash-").tempdir()?;
-    fs::create_dir(folder.path().join(".wash"))?;
+    // Two folders: it watches the first one, and would build anew whenever it writes to its own caches in the second.
+    let (project, home) = (folder.path().join("project"), folder.path().join("home"));
+    fs::create_dir_all(project.join(".wash"))?;
+    fs::create_dir(&home)?;
     // It says where it was told to listen and not where it does, so that port 0 is of no use.
     let address = process::free_port()?;
-    fs::write(folder.path().join(".wash/config.yaml"), format!("{config}  address: \"{address}\"\n"))?;
+    fs::write(project.join(".wash/config.yaml"), format!("{config}  address: \"{address}\"\n"))?;
     let words: Vec<_> = cpus.server().into_iter().chain([binary.display().to_string()]).collect();
     let [program, arguments @ ..] = words.as_slice() else { anyhow::bail!("an empty command") };
     let mut command = Command::new(program);
     command.args(arguments).args(["--non-interactive", "--log-level", "error", "--meters", "off", "-C"]);
-    // Its caches too go into that folder.
-    command.arg(folder.path()).arg("dev").env("HOME", folder.path());
+    command.arg(&project).arg("dev").env("HOME", &home);
     let mut process = Process::start(&mut command)?;
     process.answers(address, "bench.local", "/", SLOW_START).await?;
     Ok(Started::Program(process, address, Some(folder)))

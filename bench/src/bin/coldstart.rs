@@ -5,7 +5,7 @@
 //! `bench/README.md`.
 
 use std::{
-    fs,
+    env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
@@ -83,8 +83,10 @@ enum What {
     First,
     /// The request after that: a fresh instance too, but nothing that is done once.
     Second,
-    /// From the start of the server's process to the first byte.
+    /// From the start of a process with nothing but a host in it to the first byte.
     Restart,
+    /// The same of `penstock dev`, which reads and checks manifests first.
+    DevRestart,
     /// The same of `wasmtime serve`, with its own cache of compiled forms.
     WasmtimeRestart,
 }
@@ -190,19 +192,19 @@ impl Bench {
         let folder = self.folder.join(format!("{name}-restart"));
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("app.yaml"), if p3 { workload.p3() } else { workload }.to_string())?;
-        // Both have compiled it before.
+        // The first round is for compiling.
         for round in 0..=restarts {
-            for what in [What::Restart, What::WasmtimeRestart] {
+            for what in [What::Restart, What::DevRestart, What::WasmtimeRestart] {
                 let address = process::free_port()?;
-                let mut command = if what == What::Restart {
-                    self.restart(&folder, address)
-                } else {
-                    self.restart_wasmtime(component, address)
+                let mut command = match what {
+                    What::Restart => self.restart(component, address)?,
+                    What::DevRestart => self.restart_dev(&folder, address),
+                    _ => self.restart_wasmtime(component, address),
                 };
+                let host = if what == What::Restart { embed::host(0) } else { "one.bench.test".to_owned() };
                 let start = Instant::now();
                 let _process = Process::start(&mut command)?;
-                let answer =
-                    tokio::task::spawn_blocking(move || client::get_when_open(address, "one.bench.test", start));
+                let answer = tokio::task::spawn_blocking(move || client::get_when_open(address, &host, start));
                 let answer = answer.await??;
                 if round > 0 {
                     self.samples.push(Sample { component: name, what, answer });
@@ -220,7 +222,17 @@ impl Bench {
         command
     }
 
-    fn restart(&self, manifests: &Path, address: SocketAddr) -> Command {
+    /// A host with one workload: `density` has one in it.
+    fn restart(&self, component: &Path, address: SocketAddr) -> Result<Command> {
+        let list = self.folder.join("images.txt");
+        fs::write(&list, component.display().to_string())?;
+        let mut command = self.command(&env::current_exe()?.with_file_name("density"));
+        command.arg("--serve").arg(self.folder.join("cache")).arg("--images").arg(list);
+        command.args(["--at-once-on", &address.to_string()]);
+        Ok(command)
+    }
+
+    fn restart_dev(&self, manifests: &Path, address: SocketAddr) -> Command {
         let mut command = self.command(&self.penstock);
         command.args([
             "dev",
@@ -282,7 +294,8 @@ impl Bench {
             for (what, text) in [
                 (What::First, "a loaded workload's first"),
                 (What::Second, "its second, fresh too"),
-                (What::Restart, "first after a start of the server"),
+                (What::Restart, "first after a start of a host"),
+                (What::DevRestart, "the same of `penstock dev`"),
                 (What::WasmtimeRestart, "the same of `wasmtime serve`"),
             ] {
                 let of = self.samples.iter().filter(|it| it.component == name && it.what == what);

@@ -6,6 +6,7 @@
 use std::{
     env,
     hint::black_box,
+    net::SocketAddr,
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use penstock_bench::{
-    embed::{self, Said},
+    embed::{self, Said, Serve},
     figures::median,
     machine::{Cpus, Memory},
     render::whole,
@@ -74,6 +75,9 @@ struct Arguments {
     /// The files of its components, one a line.
     #[arg(long, hide = true)]
     images: Option<PathBuf>,
+    /// Where it listens, if all is to be as fast as it can be: for `coldstart`.
+    #[arg(long, hide = true)]
+    at_once_on: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -132,8 +136,14 @@ struct Missing {
 async fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
     if let (Some(cache), Some(images)) = (&arguments.serve, &arguments.images) {
-        let images: Vec<PathBuf> = std::fs::read_to_string(images)?.lines().map(PathBuf::from).collect();
-        return embed::serve(cache, &images, Duration::from_secs(arguments.patience)).await;
+        let serve = Serve {
+            cache: cache.clone(),
+            images: std::fs::read_to_string(images)?.lines().map(PathBuf::from).collect(),
+            listen: arguments.at_once_on.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+            patience: Duration::from_secs(arguments.patience),
+            settle: arguments.at_once_on.is_none(),
+        };
+        return embed::serve(serve).await;
     }
     ensure!(!cfg!(debug_assertions), "this is a debug build; run it with --release");
     if arguments.quick {

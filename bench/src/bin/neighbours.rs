@@ -297,6 +297,7 @@ fn text(arguments: &Arguments, samples: &[Sample]) -> String {
         "least to greatest",
         "goal",
         "errors",
+        "sent late, p99 us",
         "its own calls or MiB",
     ]);
     for (name, bad) in NEIGHBOURS {
@@ -319,6 +320,7 @@ fn text(arguments: &Arguments, samples: &[Sample]) -> String {
             format!("{least:.2} to {greatest:.2}"),
             "<= 2.00".to_owned(),
             of.iter().map(|sample| sample.alone.errors + sample.beside.errors).sum::<u64>().to_string(),
+            middle(&|it| it.beside.lag_p99_us),
             if bytes { format!("{:.1} MiB", done / f64::from(1 << 20)) } else { whole(done) },
         ]);
     }

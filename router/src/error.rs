@@ -183,9 +183,7 @@ impl Cause {
             Self::GuestTable => {
                 (502, "guest-table", "connection_terminated", "The component ran out of table elements", Guest)
             }
-            Self::GuestCpu => {
-                (504, "guest-cpu", "http_response_timeout", "The component used up its CPU time", Guest)
-            }
+            Self::GuestCpu => (504, "guest-cpu", "http_response_timeout", "The component used up its CPU time", Guest),
             Self::GuestOutbound => (
                 502,
                 "guest-outbound",

@@ -203,7 +203,7 @@ pub fn notes(places: &Places) -> Vec<String> {
     let mut notes = vec!["`wasmtime serve` and plain hyper have one component or one body, and no routes.".to_owned()];
     notes.push(if places.wash.is_some() {
         "`wash dev` is wasmCloud's own host without a cluster. It keeps instances of WASI 0.3 only (`poolSize` has no effect on \
-         0.2), so that its fresh figures are all that it can do for a component of 0.2."
+         0.2), so that its fresh figures are all that it can do for a component of 0.2. `wash host` needs NATS and is not here."
             .to_owned()
     } else {
         "wasmCloud's `wash` was not there: `bench/guests/setup.sh` installs it.".to_owned()
@@ -315,7 +315,8 @@ fn reuse(p3: bool, warm: bool) -> (u32, u32) {
 fn wash(binary: &Path, work: &Work, warm: bool) -> Server {
     let (main, beside) = if warm {
         let (calls, at_once) = reuse(work.p3, warm);
-        let pool = format!("poolSize: {}, maxInvocations: {calls}, maxConcurrency: {at_once}", WARM / at_once);
+        // One for each connection: when all are taken it makes a fresh one, which costs it a hundred times a warm call.
+        let pool = format!("poolSize: {WARM}, maxInvocations: {calls}, maxConcurrency: {at_once}");
         let beside = format!("  components: [{{name: bench, file: \"{}\", {pool}}}]\n", work.file.display());
         (work.file.with_file_name("empty.wasm"), beside)
     } else {

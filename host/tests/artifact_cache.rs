@@ -13,8 +13,8 @@ use std::{
     sync::Arc,
 };
 
-use penstock_host::engine::artifact::{ArtifactStore, Compiled, Origin};
-use support::{compiled_files, component, open, options, request};
+use penstock_host::engine::artifact::{ArtifactStore, CommonOptions, Compiled, Origin, StoreOptions};
+use support::{compiled_files, component, engine, open, options, request};
 use wasmtime::{Config, Engine, Store, component::Linker};
 
 struct Setup {
@@ -88,6 +88,34 @@ async fn other_engine_settings_have_entries_of_their_own() {
     assert!(is_compiled(&*setup.load_with(&other).await));
     assert_eq!(compiled_files(&setup.cache()).len(), 4);
     assert!(matches!(setup.load().await.origin, Origin::Mapped(_)));
+}
+
+/// Hosts with one shared folder and one key: the first compiles, the others take that; whoever has another key does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_host_compiles_for_all_that_have_the_key() {
+    let setup = Setup::new();
+    let common = |key: u8| {
+        let key_file = setup.folder.path().join(format!("key-{key}"));
+        fs::write(&key_file, [key; 32]).unwrap();
+        CommonOptions { folder: setup.folder.path().join("shared"), key_file }
+    };
+    let load = async |host: &str, key: u8| {
+        let options = StoreOptions { common: Some(common(key)), ..options() };
+        let store = ArtifactStore::new(engine(), setup.folder.path().join(host), options).unwrap();
+        setup.load_with(&store).await
+    };
+    // At once: they wait for the one whose turn it is.
+    let hosts = ["a", "b", "c"];
+    let loaded = futures_util::future::join_all(hosts.iter().map(|host| load(host, 1))).await;
+    assert!(loaded.iter().all(|it| call(it) == 7));
+    let how = |wanted: fn(&Origin) -> bool| loaded.iter().filter(|it| wanted(&it.origin)).count();
+    assert_eq!(how(|it| matches!(it, Origin::Compiled(_))), 1, "{loaded:?}");
+    assert_eq!(how(|it| matches!(it, Origin::Shared(_))), 2, "{loaded:?}");
+    assert!(matches!(load("b", 1).await.origin, Origin::Mapped(_)), "from its own folder, the next time");
+
+    let stranger = load("d", 2).await;
+    assert!(is_compiled(&stranger), "{stranger:?}");
+    assert_eq!(call(&stranger), 7);
 }
 
 /// Each way to spoil an entry, and that it is compiled again and sound afterwards.

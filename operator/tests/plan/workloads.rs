@@ -100,7 +100,7 @@ fn defaults_and_limits_are_filled_in() {
     assert_eq!((capacity.concurrency, capacity.queue_depth, capacity.queue_timeout_ms), (100, 100, 5_000));
 
     let yaml = deployment("app", "capacity: {concurrency: 3, queueTimeout: 1s500ms}, requestTimeout: 0s", "replicas: 0,")
-        .replace("app:1'", "app@sha256:abc', poolSize: 0, maxInvocations: 9, imagePullPolicy: Always, localResources: {memoryLimitMiB: 32, cpuLimit: 1s500ms}");
+        .replace("app:1'", "app@sha256:abc', poolSize: 0, maxInvocations: 9, maxAge: 1h, maxMemoryMiB: 16, imagePullPolicy: Always, localResources: {memoryLimitMiB: 32, cpuLimit: 1s500ms, tableLimit: 0, outboundLimit: 5, responseLimitMiB: 2}");
     let plan = plan_of(&yaml);
     let it = share(&plan, "default/app");
     let component = &it.components[0];
@@ -113,6 +113,8 @@ fn defaults_and_limits_are_filled_in() {
         (None, Some(9), Some("sha256:abc"))
     );
     assert_eq!((component.memory_limit_mib, component.cpu_limit_ms), (Some(32), Some(1_500)));
+    assert_eq!((component.max_age_ms, component.max_memory_mib), (Some(3_600_000), Some(16)));
+    assert_eq!((component.table_limit, component.outbound_limit, component.response_limit_mib), (None, Some(5), Some(2)));
 }
 
 #[test]

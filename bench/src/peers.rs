@@ -17,7 +17,11 @@ use penstock_tests::{
 };
 use tempfile::TempDir;
 
-use crate::{machine::Cpus, routes, wrk::Ask};
+use crate::{
+    machine::{Cpus, ENVIRONMENT},
+    routes,
+    wrk::Ask,
+};
 
 const START: Duration = Duration::from_secs(60);
 
@@ -315,7 +319,7 @@ fn reuse(p3: bool, warm: bool) -> (u32, u32) {
 fn wash(binary: &Path, work: &Work, warm: bool) -> Server {
     let (main, beside) = if warm {
         let (calls, at_once) = reuse(work.p3, warm);
-        // One for each connection: when all are taken it makes a fresh one, which costs it a hundred times a warm call.
+        // One for each connection: when all are taken it makes a fresh one.
         let pool = format!("poolSize: {WARM}, maxInvocations: {calls}, maxConcurrency: {at_once}");
         let beside = format!("  components: [{{name: bench, file: \"{}\", {pool}}}]\n", work.file.display());
         (work.file.with_file_name("empty.wasm"), beside)
@@ -368,7 +372,8 @@ impl Server {
             Self::Program { command, .. } => {
                 let words: Vec<_> = cpus.server().into_iter().chain(command.iter().cloned()).collect();
                 let [program, arguments @ ..] = words.as_slice() else { anyhow::bail!("an empty command") };
-                let mut process = Process::start(Command::new(program).args(arguments))?;
+                let mut process =
+                    Process::start(Command::new(program).args(arguments).env(ENVIRONMENT.0, ENVIRONMENT.1))?;
                 let address = process.line("its address", START, |line| address(&line.text)).await?;
                 Ok(Started::Program(process, address, None))
             }
@@ -376,6 +381,7 @@ impl Server {
             Self::Dev { binary, arguments, workload, .. } => {
                 let mut options = dev::Options::default().file("app.yaml", workload.as_ref());
                 options.prefix = cpus.server();
+                options.environment = vec![(ENVIRONMENT.0.into(), ENVIRONMENT.1.into())];
                 options.binary = Some(binary.clone());
                 options.arguments.clone_from(arguments);
                 let dev = options.start().await?;
@@ -399,7 +405,7 @@ async fn start_wash(binary: &Path, config: &str, cpus: Cpus) -> Result<Started> 
     let [program, arguments @ ..] = words.as_slice() else { anyhow::bail!("an empty command") };
     let mut command = Command::new(program);
     command.args(arguments).args(["--non-interactive", "--log-level", "error", "--meters", "off", "-C"]);
-    command.arg(&project).arg("dev").env("HOME", &home);
+    command.arg(&project).arg("dev").env("HOME", &home).env(ENVIRONMENT.0, ENVIRONMENT.1);
     let mut process = Process::start(&mut command)?;
     process.answers(address, "bench.local", "/", SLOW_START).await?;
     Ok(Started::Program(process, address, Some(folder)))

@@ -18,7 +18,7 @@ use penstock_bench::{
     client::{self, Answer},
     embed,
     figures::quantile,
-    machine::{self, Cpus},
+    machine::{self, Cpus, ENVIRONMENT},
     render::whole,
     report,
 };
@@ -203,7 +203,7 @@ impl Bench {
                 };
                 let host = if what == What::Restart { embed::host(0) } else { "one.bench.test".to_owned() };
                 let start = Instant::now();
-                let _process = Process::start(&mut command)?;
+                let _process = Process::start(command.env(ENVIRONMENT.0, ENVIRONMENT.1))?;
                 let answer = tokio::task::spawn_blocking(move || client::get_when_open(address, &host, start));
                 let answer = answer.await??;
                 if round > 0 {
@@ -271,6 +271,7 @@ impl Bench {
             options = options.file(format!("{}.yaml", workload.name), workload);
         }
         options.prefix = cpus.server();
+        options.environment = vec![(ENVIRONMENT.0.into(), ENVIRONMENT.1.into())];
         options.binary = Some(self.penstock.clone());
         options.argument("--cache-dir").argument(self.folder.join("cache").display().to_string()).start().await
     }

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use penstock_bench::{
     embed::{self, Said, Serve},
     figures::median,
-    machine::{Cpus, Memory},
+    machine::{Cpus, ENVIRONMENT, Memory},
     render::whole,
     report,
 };
@@ -244,7 +244,7 @@ impl Bench {
         let mut command = Command::new(program);
         command.args(rest).arg("--serve").arg(self.folder.join("cache")).arg("--images").arg(&list);
         command.arg("--patience").arg(self.arguments.patience.to_string());
-        let mut process = Process::start(&mut command)?;
+        let mut process = Process::start(command.env(ENVIRONMENT.0, ENVIRONMENT.1))?;
         let said = |line: &penstock_tests::process::Line| -> Option<Said> {
             (line.stream == Stream::Out).then(|| serde_json::from_str(&line.text).ok())?
         };

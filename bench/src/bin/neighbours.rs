@@ -19,7 +19,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use penstock_bench::{
     figures::{median, spread},
-    machine::Cpus,
+    machine::{Cpus, ENVIRONMENT},
     render::whole,
     report,
 };
@@ -163,6 +163,7 @@ async fn start(arguments: &Arguments) -> Result<Dev> {
     bad.allowed_hosts = vec!["127.0.0.1".into()];
     let mut options = Options::default().quiet().file("innocent.yaml", &innocent).file("bad.yaml", &bad);
     options.prefix = arguments.cpus.server();
+    options.environment = vec![(ENVIRONMENT.0.into(), ENVIRONMENT.1.into())];
     options.binary = Some(arguments.penstock.clone().map_or_else(dev::binary, Ok)?);
     options.start().await
 }

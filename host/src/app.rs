@@ -28,6 +28,7 @@ pub use metrics::Metrics;
 pub use status::{CertificateStatus, HostStatus, ListenerStatus, ShareState, ShareStatus, SpillStatus, TlsStatus};
 
 use crate::{
+    capability,
     engine::{
         self, EngineOptions, Ticker,
         artifact::{ArtifactError, ArtifactStore, StoreOptions},
@@ -135,6 +136,7 @@ impl Host {
     pub fn start(config: HostConfig, observer: Arc<dyn Observer>) -> Result<Arc<Self>, HostError> {
         let engine = engine::build(config.engine).map_err(HostError::Engine)?;
         let ticker = Ticker::start(&engine)?;
+        let linker = capability::linker(&engine).map_err(HostError::Engine)?;
         let volumes = config.cache_dir.join("volumes");
         let (drain, watch) = drain::channel();
         let peers = config.peer.as_ref().map(|peer| {
@@ -147,6 +149,7 @@ impl Host {
         let services = Services {
             artifacts: ArtifactStore::new(engine.clone(), config.cache_dir.join("artifacts"), config.store.clone())?,
             engine,
+            linker,
             slots: Arc::new(Semaphore::new(config.engine.max_instances as usize)),
             heavy: Arc::new(HeavyRuntime::start()?),
             default_memory: (config.default_memory_mib as usize) << 20,

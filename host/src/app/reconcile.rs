@@ -4,7 +4,7 @@
 //! wanted leaves the tables first, then the last request that holds an older table ends, then its instances go.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
     num::NonZeroU16,
     sync::Arc,
@@ -450,8 +450,8 @@ impl Reconciler {
 
     /// Ends what is no longer wanted, after the tables have let go of it.
     fn retire_shares(&mut self, desired: &Snapshot) {
-        let unwanted: Vec<String> =
-            self.shares.keys().filter(|id| !desired.shares.iter().any(|spec| spec.id == **id)).cloned().collect();
+        let wanted: HashSet<&str> = desired.shares.iter().map(|spec| spec.id.as_str()).collect();
+        let unwanted: Vec<String> = self.shares.keys().filter(|id| !wanted.contains(id.as_str())).cloned().collect();
         for id in unwanted {
             let Some(entry) = self.shares.get_mut(&id) else { continue };
             match &entry.state {
@@ -479,16 +479,26 @@ impl Reconciler {
     }
 
     fn report(&self) {
-        let shares = self.shares.iter().map(|(id, entry)| (id.clone(), entry.status())).collect();
-        let listeners = self.listeners.iter().map(|(name, entry)| (name.clone(), entry.status())).collect();
+        // Outside the lock. Most often only numbers have changed, for thousands of shares each second: texts stay where they are.
+        let shares: Vec<ShareStatus> = self.shares.values().map(ShareEntry::numbers).collect();
+        let listeners: BTreeMap<_, _> =
+            self.listeners.iter().map(|(name, entry)| (name.clone(), entry.status())).collect();
         let settled = !self.shares.values().any(|entry| matches!(entry.state, State::Loading(_, None)));
         let follows = self.desired.version;
         self.reporter.send_if_modified(|status| {
             let version = if settled { follows } else { status.version };
-            let next = HostStatus { version, follows, leaving: status.leaving, shares, listeners };
-            let changed = *status != next;
-            *status = next;
-            changed
+            let head = (status.version, status.follows) != (version, follows) || status.listeners != listeners;
+            (status.version, status.follows, status.listeners) = (version, follows, listeners);
+            if status.shares.keys().eq(self.shares.keys()) {
+                let pairs = status.shares.values_mut().zip(shares);
+                return pairs.fold(head, |changed, (known, numbers)| known.update(numbers) || changed);
+            }
+            let named = self.shares.iter().zip(shares).map(|((id, entry), numbers)| {
+                let (deployment, revision) = (entry.spec.deployment.clone(), entry.spec.revision.clone());
+                (id.clone(), ShareStatus { deployment, revision, ..numbers })
+            });
+            status.shares = named.collect();
+            true
         });
     }
 }
@@ -568,7 +578,8 @@ fn ms(duration: Duration) -> u64 {
 }
 
 impl ShareEntry {
-    fn status(&self) -> ShareStatus {
+    /// Its status without names.
+    fn numbers(&self) -> ShareStatus {
         let (state, message, share) = match &self.state {
             State::Loading(_, None) => (ShareState::Loading, None, None),
             State::Loading(_, Some(message)) => (ShareState::Failed, Some(message.clone()), None),
@@ -579,8 +590,8 @@ impl ShareEntry {
         let stats = share.map(|share| share.stats()).unwrap_or_default();
         let admission = share.map(|share| share.admission.stats());
         ShareStatus {
-            deployment: self.spec.deployment.clone(),
-            revision: self.spec.revision.clone(),
+            deployment: String::new(),
+            revision: String::new(),
             state,
             message,
             replicas: self.spec.replicas,
@@ -601,7 +612,12 @@ impl ShareEntry {
             memory_bytes: stats.used.memory,
             memory_byte_seconds: stats.used.byte_seconds,
             longest_poll_us: u64::try_from(stats.used.longest_poll.as_micros()).unwrap_or(u64::MAX),
-            limits: Limit::ALL.iter().zip(stats.used.stopped).map(|(it, count)| (it.name().into(), count)).collect(),
+            limits: Limit::ALL
+                .iter()
+                .zip(stats.used.stopped)
+                .filter(|(_, count)| *count > 0)
+                .map(|(it, count)| (it.name().into(), count))
+                .collect(),
             spill: stats.spill,
         }
     }

@@ -94,12 +94,25 @@ pub struct ShareStatus {
     /// Microseconds that an instance has kept its thread at most, in this minute and the one before.
     #[serde(default)]
     pub longest_poll_us: u64,
-    /// How often each limit has stopped something, by the limit's name.
+    /// How often each limit has stopped something, by the limit's name; those that have not are left out.
     #[serde(default)]
     pub limits: BTreeMap<String, u64>,
     /// Calls that went to other hosts, or came from there.
     #[serde(default)]
     pub spill: SpillStatus,
+}
+
+impl ShareStatus {
+    /// Takes over everything but the names; whether anything is different.
+    pub(super) fn update(&mut self, mut numbers: Self) -> bool {
+        std::mem::swap(&mut self.deployment, &mut numbers.deployment);
+        std::mem::swap(&mut self.revision, &mut numbers.revision);
+        let changed = *self != numbers;
+        std::mem::swap(self, &mut numbers);
+        std::mem::swap(&mut self.deployment, &mut numbers.deployment);
+        std::mem::swap(&mut self.revision, &mut numbers.revision);
+        changed
+    }
 }
 
 /// Calls that a share could not take at once, and those of other hosts that it could: counted so far.

@@ -12,6 +12,30 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::call::Running;
 
+/// How much of a body is passed on before other connections get their turn. A guest that writes without end to a client that reads as
+/// fast would keep its thread for megabytes.
+const TURN: usize = 256 * 1024;
+
+/// How much of a body has been passed on in this turn.
+#[derive(Debug, Default)]
+pub(super) struct Turn(usize);
+
+impl Turn {
+    /// Whether others are to be let go first; the task is called again after them.
+    pub(super) fn is_over(&mut self, cx: &Context<'_>) -> bool {
+        let over = self.0 >= TURN;
+        if over {
+            self.0 = 0;
+            cx.waker().wake_by_ref();
+        }
+        over
+    }
+
+    pub(super) fn pass(&mut self, frame: &Frame<Bytes>) {
+        self.0 += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
 /// Passes on what the guest writes, and lets the guest run when there is nothing to pass on.
 pub(crate) struct GuestBody {
     /// Read already, to be passed on first.
@@ -24,12 +48,21 @@ pub(crate) struct GuestBody {
     owed: Option<u64>,
     /// Bytes that it may still send.
     left: u64,
+    turn: Turn,
 }
 
 impl GuestBody {
     pub(crate) fn new(inner: WasiBody, running: Running, length: Option<u64>) -> Self {
         let left = running.response_limit();
-        Self { first: Bytes::new(), trailers: None, inner: Some(inner), running, owed: length, left }
+        Self {
+            first: Bytes::new(),
+            trailers: None,
+            inner: Some(inner),
+            running,
+            owed: length,
+            left,
+            turn: Turn::default(),
+        }
     }
 
     /// Puts bytes back that were read by [`Self::poll_guest`].
@@ -93,6 +126,9 @@ impl Body for GuestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if this.turn.is_over(cx) {
+            return Poll::Pending;
+        }
         let frame = if !this.first.is_empty() {
             Some(Ok(Frame::data(std::mem::take(&mut this.first))))
         } else if let Some(trailers) = this.trailers.take() {
@@ -103,10 +139,11 @@ impl Body for GuestBody {
                 Poll::Pending => return Poll::Pending,
             }
         };
-        if let (Some(Ok(frame)), Some(owed)) = (&frame, &mut this.owed)
-            && let Some(data) = frame.data_ref()
-        {
-            *owed = owed.saturating_sub(data.len() as u64);
+        if let Some(Ok(frame)) = &frame {
+            this.turn.pass(frame);
+            if let (Some(owed), Some(data)) = (&mut this.owed, frame.data_ref()) {
+                *owed = owed.saturating_sub(data.len() as u64);
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

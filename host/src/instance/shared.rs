@@ -26,6 +26,7 @@ use wasmtime_wasi_http::{WasiBody, p3};
 
 use super::{
     State,
+    body::Turn,
     call::{content_length, guest_error, p3_request},
     concurrency::Adaptive,
     crash::Crashes,
@@ -267,7 +268,16 @@ async fn call(
         return Ok(Ended::Unwanted);
     }
     let response = response.map(|inner| {
-        let body = SharedBody { inner, failure, template: who, owed, left, done: Some(done), _place: place };
+        let body = SharedBody {
+            inner,
+            failure,
+            template: who,
+            owed,
+            left,
+            turn: Turn::default(),
+            done: Some(done),
+            _place: place,
+        };
         Body::boxed(body.map_err(BoxError::from))
     });
     let _ = answer.send(Answer::Response(response));
@@ -286,6 +296,7 @@ struct SharedBody {
     owed: Option<u64>,
     /// Bytes that it may still send.
     left: u64,
+    turn: Turn,
     /// Told when the body was read to its end; dropped if it was given up.
     done: Option<oneshot::Sender<()>>,
     _place: Place,
@@ -315,6 +326,9 @@ impl HttpBody for SharedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
+        if this.turn.is_over(cx) {
+            return Poll::Pending;
+        }
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(frame) => frame,
@@ -326,6 +340,7 @@ impl HttpBody for SharedBody {
                     return Poll::Ready(Some(Err(this.template.response_error())));
                 };
                 this.left = left;
+                this.turn.pass(&frame);
                 if let (Some(owed), Some(data)) = (&mut this.owed, frame.data_ref()) {
                     *owed = owed.saturating_sub(data.len() as u64);
                 }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     SpillStatus,
-    capability::{self, http::Egress},
+    capability::http::Egress,
     engine::{
         self,
         artifact::{ArtifactError, ArtifactStore, Compiled},
@@ -46,6 +46,8 @@ use crate::{
 /// What every share of a host is made with.
 pub(crate) struct Services {
     pub(crate) engine: Engine,
+    /// With everything that the host offers: filled once, copied for each component.
+    pub(crate) linker: Linker<State>,
     pub(crate) artifacts: ArtifactStore,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) heavy: Arc<HeavyRuntime>,
@@ -338,11 +340,10 @@ impl Templates<'_> {
     /// For each component the template that answers HTTP, if it does.
     fn build(&self) -> Result<Vec<Option<Arc<Template>>>, StartError> {
         let engine = &self.services.engine;
-        let mut base = Linker::<State>::new(engine);
-        capability::add_all(&mut base).map_err(|error| self.refused(0, &error))?;
+        let base = &self.services.linker;
         let nodes: Vec<Node> =
             self.spec.components.iter().zip(self.components).map(|(s, c)| node(engine, s, &c.component)).collect();
-        let links = graph::resolve(&nodes, |index, import| self.offered(&base, index, import))?;
+        let links = graph::resolve(&nodes, |index, import| self.offered(base, index, import))?;
 
         let mut providers: Vec<Option<Arc<Template>>> = vec![None; nodes.len()];
         let mut handlers: Vec<Option<Arc<Template>>> = vec![None; nodes.len()];
@@ -352,7 +353,8 @@ impl Templates<'_> {
             else {
                 continue;
             };
-            let mut linker = base.clone();
+            // To copy it costs more than to link: only where siblings are to be added.
+            let mut own = None;
             let mut siblings = Vec::new();
             for link in of {
                 let (Some(provider), Some(exporting), Some(Some(template))) =
@@ -365,9 +367,11 @@ impl Templates<'_> {
                     siblings.push(template.clone());
                     siblings.len() - 1
                 });
+                let linker = own.get_or_insert_with(|| base.clone());
                 linker.allow_shadowing(true);
-                link::define(&mut linker, (&node.name, component), (&provider.name, exporting), link, slot)?;
+                link::define(linker, (&node.name, component), (&provider.name, exporting), link, slot)?;
             }
+            let linker = own.as_ref().unwrap_or(base);
             let pre = linker.instantiate_pre(component).map_err(|error| self.refused(index, &error))?;
             let options = self.options(index)?;
             let usage = self.usages.get(index).cloned().unwrap_or_default();

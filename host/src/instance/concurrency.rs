@@ -53,8 +53,8 @@ impl Adaptive {
     }
 
     /// A call has begun that was handed over so many nanoseconds ago. `busy`: what the instance has computed in all, in
-    /// nanoseconds.
-    pub(super) fn began(&self, now: u64, waited: u64, busy: u64) {
+    /// nanoseconds. `heavy`: the component is known to compute for long, so that its instances wait for turns on the threads for that.
+    pub(super) fn began(&self, now: u64, waited: u64, busy: u64, heavy: bool) {
         if self.most == 1 {
             return;
         }
@@ -68,7 +68,7 @@ impl Adaptive {
         let computed = busy.saturating_sub(window.busy).saturating_mul(100) / span.max(1);
         let waits = u128::from(window.least) > SHORT.as_nanos();
         let limit = self.limit();
-        let next = match (waits, computed >= BUSY) {
+        let next = match (waits, heavy || computed >= BUSY) {
             (true, true) => limit * 3 / 4,
             (false, _) => limit + 1 + limit / 8,
             (true, false) => limit,
@@ -89,7 +89,7 @@ mod tests {
         let mut now = from;
         for _ in 0..100 {
             now += 11 * MS;
-            adaptive.began(now, waited, now * busy_percent / 100);
+            adaptive.began(now, waited, now * busy_percent / 100, false);
         }
         now
     }
@@ -109,7 +109,7 @@ mod tests {
     fn a_late_call_among_prompt_ones_changes_nothing() {
         let adaptive = Adaptive::new(16);
         for at in 1..1_000 {
-            adaptive.began(at * MS, if at % 3 == 0 { 0 } else { 50 * MS }, at * MS);
+            adaptive.began(at * MS, if at % 3 == 0 { 0 } else { 50 * MS }, at * MS, false);
         }
         assert_eq!(adaptive.limit(), 16);
     }

@@ -219,7 +219,12 @@ async fn drive(
             }
             Either::Right(Some(job)) => {
                 let now = now();
-                serving.limit.began(now, now.saturating_sub(job.since), serving.meter.busy());
+                serving.limit.began(
+                    now,
+                    now.saturating_sub(job.since),
+                    serving.meter.busy(),
+                    template.lane.tendency.is_heavy(),
+                );
                 serving.meter.begin_call();
                 calls.push(call(accessor, service, job, template, failure.clone()));
             }

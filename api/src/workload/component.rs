@@ -32,7 +32,7 @@ pub struct Component {
     /// A warm instance retires after so many calls; none: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_invocations: Option<u32>,
-    /// Calls that one warm instance serves at once, at most: fewer while they wait for each other. None: 1.
+    /// Calls that one warm instance serves at once, at most: fewer while they compute. None: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u32>,
     /// A warm instance that is older retires, such as `1h`; none: never.

@@ -91,8 +91,6 @@ pub(crate) struct Meter {
     heavy: AtomicBool,
     /// Whether the budget ended the call.
     exhausted: AtomicBool,
-    /// Nanoseconds of all finished polls, by the wall clock.
-    busy: AtomicU64,
     /// Where the CPU time goes.
     usage: Arc<Usage>,
 }
@@ -120,7 +118,6 @@ impl Meter {
             budget: budget.map_or(u64::MAX, |budget| budget.as_nanos() as u64),
             heavy: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
-            busy: AtomicU64::new(0),
             usage,
         }
     }
@@ -145,10 +142,12 @@ impl Meter {
 
     pub(crate) fn end_slice(&self) {
         let wall = now().saturating_sub(self.slice_start.load(Relaxed));
-        self.busy.fetch_add(wall, Relaxed);
         let since = self.long_since.load(Relaxed);
-        let short = if since == 0 { wall.min(2 * TICK_NANOS) } else { TICK_NANOS };
-        let long = if since == 0 { 0 } else { cpu().saturating_sub(since) };
+        // What it surely had before it was found to be long, and what the thread's clock says since.
+        let (short, long) = match since {
+            0 => (wall.min(2 * TICK_NANOS), 0),
+            since => (TICK_NANOS, cpu().saturating_sub(since)),
+        };
         self.used.fetch_add(short.saturating_add(long), Relaxed);
         let measured = self.measured(since, long);
         if measured > 0 {
@@ -172,15 +171,6 @@ impl Meter {
         short.saturating_mul(weight).saturating_add(long)
     }
 
-    /// CPU nanoseconds of the poll that is running: what it surely had before it was found to be long, and what the
-    /// thread's clock says since.
-    fn slice(&self) -> u64 {
-        match self.long_since.load(Relaxed) {
-            0 => now().saturating_sub(self.slice_start.load(Relaxed)).min(2 * TICK_NANOS),
-            since => cpu().saturating_sub(since).saturating_add(TICK_NANOS),
-        }
-    }
-
     /// Called when the epoch has passed the store's deadline. The epoch moves on while a guest waits for I/O, so the
     /// time since the poll began decides, not the epoch.
     pub(crate) fn tick(&self) -> Verdict {
@@ -194,21 +184,17 @@ impl Meter {
             self.long_since.store(cpu().max(1), Relaxed);
             return Verdict::Run;
         }
-        if self.used.load(Relaxed).saturating_add(self.slice()) > self.budget {
+        let long = cpu().saturating_sub(since);
+        if self.used.load(Relaxed).saturating_add(TICK_NANOS).saturating_add(long) > self.budget {
             self.exhausted.store(true, Relaxed);
             self.usage.stop(Limit::Cpu);
             return Verdict::Stop;
         }
-        if cpu().saturating_sub(since) < TICK_NANOS / 2 {
+        if long < TICK_NANOS / 2 {
             return Verdict::Run;
         }
         self.heavy.store(true, Relaxed);
         Verdict::Pause
-    }
-
-    /// How long the store's guests have kept their threads, in nanoseconds: of all calls.
-    pub(super) fn busy(&self) -> u64 {
-        self.busy.load(Relaxed)
     }
 
     pub(crate) fn is_heavy(&self) -> bool {

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Instant,
@@ -27,7 +27,7 @@ use wasmtime_wasi_http::{WasiBody, p3};
 use super::{
     State,
     body::Turn,
-    call::{content_length, guest_error, p3_request},
+    call::{content_length, p3_error, p3_request},
     concurrency::Adaptive,
     crash::Crashes,
     meter::{Meter, now},
@@ -62,15 +62,12 @@ struct Serving {
     meter: Arc<Meter>,
     retire: Retire,
     crashes: Arc<Crashes>,
-    trapped: Arc<AtomicU64>,
 }
 
 struct Job {
     request: Request<WasiBody>,
     answer: oneshot::Sender<Answer>,
     place: Place,
-    /// When it was handed over.
-    since: u64,
 }
 
 /// One of an instance's concurrent calls; given back when the response has been read or given up.
@@ -89,14 +86,13 @@ impl Shared {
         limit: usize,
         retire: Retire,
         crashes: Arc<Crashes>,
-        trapped: Arc<AtomicU64>,
     ) -> Arc<Self> {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let (retired, limit) = (Arc::<AtomicBool>::default(), Arc::new(Adaptive::new(limit)));
         let template = instance.store.data().template.clone();
         let (meter, born) = (instance.store.data().meter.clone(), instance.born);
         let serving =
-            Serving { retired: retired.clone(), limit: limit.clone(), meter: meter.clone(), retire, crashes, trapped };
+            Serving { retired: retired.clone(), limit: limit.clone(), meter: meter.clone(), retire, crashes };
         let work = serve(instance, receiver, serving);
         tokio::spawn(Work::new(work, meter, template.lane.clone()));
         Arc::new(Self { jobs, in_flight: Arc::default(), begun: AtomicU32::new(0), retired, limit, retire, born })
@@ -106,7 +102,7 @@ impl Shared {
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
             || self.begun.load(Relaxed) >= self.retire.invocations
-            || self.retire.age.is_some_and(|age| self.born.elapsed() >= age)
+            || self.retire.is_old(self.born)
             || self.jobs.is_closed()
     }
 
@@ -136,7 +132,7 @@ impl Shared {
     /// Answers one request on this instance.
     pub(crate) async fn answer(&self, request: Request<WasiBody>, place: Place) -> Answer {
         let (answer, answered) = oneshot::channel();
-        if let Err(unsent) = self.jobs.send(Job { request, answer, place, since: now() }) {
+        if let Err(unsent) = self.jobs.send(Job { request, answer, place }) {
             return Answer::NotStarted(unsent.0.request);
         }
         answered.await.unwrap_or_else(|_| {
@@ -159,10 +155,7 @@ async fn serve(mut instance: Box<Instance>, mut jobs: mpsc::UnboundedReceiver<Jo
     serving.retired.store(true, Relaxed);
     if let Err(error) | Ok(Err(error)) = result {
         let error = template.failure(store, &error, "trapped", Cause::GuestTrap);
-        serving.trapped.fetch_add(1, Relaxed);
-        if error.cause == Cause::GuestTrap {
-            serving.crashes.trapped(&error.detail);
-        }
+        serving.crashes.failed(&error);
         // Set once: this is the only place that sets it.
         let _ = failure.set((error.cause, error.detail));
     }
@@ -207,6 +200,8 @@ async fn drive(
                 let ended = ended?;
                 served += 1;
                 serving.crashes.answered();
+                template.lane.tendency.learn(serving.meter.is_heavy());
+                serving.limit.ended(now(), template.lane.tendency.is_heavy());
                 let (in_progress, most) = (calls.len(), serving.retire.memory);
                 let spent = served.is_multiple_of(CHECK)
                     && accessor.with(|mut access| {
@@ -218,13 +213,6 @@ async fn drive(
                 }
             }
             Either::Right(Some(job)) => {
-                let now = now();
-                serving.limit.began(
-                    now,
-                    now.saturating_sub(job.since),
-                    serving.meter.busy(),
-                    template.lane.tendency.is_heavy(),
-                );
                 serving.meter.begin_call();
                 calls.push(call(accessor, service, job, template, failure.clone()));
             }
@@ -249,7 +237,7 @@ async fn call(
     template: &Arc<Template>,
     failure: Failure,
 ) -> wasmtime::Result<Ended> {
-    let Job { request, mut answer, place, since: _ } = job;
+    let Job { request, mut answer, place } = job;
     let (request, io) = accessor.with(|mut access| p3_request(&mut access.get().hooks, request));
     let handled = std::pin::pin!(service.handle(accessor, request));
     let response = match futures_util::future::select(handled, std::pin::pin!(answer.closed())).await {
@@ -259,8 +247,7 @@ async fn call(
     let response = match response {
         Ok(response) => accessor.with(|mut access| response.into_http(&mut access, io))?,
         Err(code) => {
-            let limited = matches!(code, p3::bindings::http::types::ErrorCode::ConnectionLimitReached);
-            let _ = answer.send(Answer::Failed(guest_error(&template.who(), &code, limited)));
+            let _ = answer.send(Answer::Failed(p3_error(template, &code)));
             return Ok(Ended::Well);
         }
     };

@@ -8,6 +8,8 @@ export PENSTOCK_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock
 # In CI a second clone finds what the first one built.
 ifdef CI
 export CARGO_TARGET_DIR ?= $(PENSTOCK_CACHE)/target
+# It never builds the same sources twice: what would be kept for that fills the disk.
+export CARGO_INCREMENTAL ?= 0
 endif
 target := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 tools := $(PENSTOCK_CACHE)/tools
@@ -63,6 +65,8 @@ guests: ## Rebuild the example and test components from their sources and compar
 	tests/guests/build.sh $(target)/guests/test
 	examples/build.sh $(target)/guests/quickstart
 	tests/guests/check.sh $(target)/guests/test $(target)/guests/quickstart
+	tests/guests/published.sh $(target)/guests/published
+	PENSTOCK_PUBLISHED=$(target)/guests/published cargo test --locked --workspace --test published
 
 .PHONY: deny
 deny: $(tools)/bin/cargo-deny ## Licences, advisories, duplicates and sources of all dependencies

@@ -13,6 +13,8 @@ pub mod peers;
 pub mod render;
 pub mod report;
 pub mod routes;
+#[cfg(feature = "compare")]
+pub mod setup;
 pub mod wrk;
 
 /// What both native servers answer.

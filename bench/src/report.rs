@@ -3,6 +3,7 @@
 use std::{env, fs, path::Path};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use crate::machine;
 
@@ -29,6 +30,15 @@ pub fn write(name: &str, raw: &str, text: &str, readme: bool) -> Result<()> {
         fs::write(&file, filled)?;
     }
     Ok(())
+}
+
+/// One JSON object a line.
+///
+/// # Errors
+/// If a figure cannot be written as JSON.
+pub fn lines(figures: &[impl Serialize]) -> Result<String> {
+    let lines = figures.iter().map(|figure| Ok(serde_json::to_string(figure)? + "\n"));
+    lines.collect()
 }
 
 /// The list that stands above every table: when and on what, which programs, which command.

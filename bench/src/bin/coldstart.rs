@@ -21,9 +21,10 @@ use penstock_bench::{
     machine::{self, Cpus, ENVIRONMENT},
     render::whole,
     report,
+    setup::Setup,
 };
 use penstock_tests::{
-    dev::{self, Dev, Options},
+    dev::{Dev, Options},
     manifest::Workload,
     process::{self, Process},
     table::Table,
@@ -45,24 +46,14 @@ struct Arguments {
     /// 20 workloads, 3 starts of each kind: half a minute.
     #[arg(long)]
     quick: bool,
-    /// Which CPUs the server and the client run on.
-    #[arg(long, value_enum, default_value = "split")]
-    cpus: Cpus,
-    /// The penstock binary; the one beside this program otherwise.
-    #[arg(long)]
-    penstock: Option<PathBuf>,
     /// The wasmtime binary; the one that tests/guests/setup.sh installs otherwise.
     #[arg(long)]
     wasmtime: Option<PathBuf>,
     /// The component in JavaScript; the one that bench/guests/setup.sh builds otherwise.
     #[arg(long)]
     javascript_component: Option<PathBuf>,
-    /// Folder of the other components.
-    #[arg(long)]
-    components: Option<PathBuf>,
-    /// Leaves bench/README.md as it is.
-    #[arg(long)]
-    no_readme: bool,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 /// One request.
@@ -108,20 +99,18 @@ async fn main() -> Result<()> {
         (arguments.rust, arguments.javascript, arguments.restarts) = (20, 3, 3);
     }
     report::warn_if_busy();
-    let components = arguments.components.clone();
-    let components =
-        components.unwrap_or_else(|| report::folder().join("../tests/guests/components")).canonicalize()?;
+    let components = arguments.setup.components()?;
     let guests = machine::cache().join("guests");
     let javascript = arguments.javascript_component.clone().unwrap_or_else(|| guests.join("bench/hello-js.wasm"));
     let folder = tempfile::Builder::new().prefix("penstock-coldstart-").tempdir()?;
     let mut bench = Bench {
-        penstock: arguments.penstock.clone().map_or_else(dev::binary, Ok)?,
+        penstock: arguments.setup.penstock()?,
         wasmtime: arguments.wasmtime.clone().unwrap_or_else(|| guests.join("bin/wasmtime")),
         folder: folder.path().to_owned(),
         arguments,
         samples: Vec::new(),
     };
-    bench.arguments.cpus.confine_load()?;
+    bench.arguments.setup.cpus.confine_load()?;
     for (name, p3) in [("hello-p2", false), ("hello-p3", true)] {
         let file = components.join(format!("{name}.wasm"));
         bench.loaded(name, &file, p3).await?;
@@ -133,13 +122,9 @@ async fn main() -> Result<()> {
     } else {
         eprintln!("no component in JavaScript: bench/guests/setup.sh builds it");
     }
-    let mut raw = String::new();
-    for sample in &bench.samples {
-        raw += &format!("{}\n", serde_json::to_string(sample)?);
-    }
     let text = bench.text();
     println!("{text}");
-    report::write("coldstart", &raw, &text, !bench.arguments.no_readme)
+    bench.arguments.setup.write("coldstart", &report::lines(&bench.samples)?, &text)
 }
 
 impl Bench {
@@ -153,7 +138,7 @@ impl Bench {
         }
         eprintln!("{name}: compiles {} components", workloads.len());
         drop(self.dev(&workloads, Cpus::Shared).await?);
-        let dev = self.dev(&workloads, self.arguments.cpus).await?;
+        let dev = self.dev(&workloads, self.arguments.setup.cpus).await?;
         let address = dev.listener("shared")?;
         let count = workloads.len();
         let samples = tokio::task::spawn_blocking(move || -> Result<Vec<Sample>> {
@@ -177,7 +162,7 @@ impl Bench {
         eprintln!("{name}: compiles");
         drop(self.dev(&workloads, Cpus::Shared).await?);
         for _ in 0..self.arguments.javascript {
-            let dev = self.dev(&workloads, self.arguments.cpus).await?;
+            let dev = self.dev(&workloads, self.arguments.setup.cpus).await?;
             let address = dev.listener("shared")?;
             tokio::time::sleep(Duration::from_millis(200)).await;
             let samples = tokio::task::spawn_blocking(move || first_and_second(name, address, "js.bench.test"));
@@ -215,7 +200,7 @@ impl Bench {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let words = self.arguments.cpus.server();
+        let words = self.arguments.setup.cpus.server();
         let Some((first, rest)) = words.split_first() else { return Command::new(program) };
         let mut command = Command::new(first);
         command.args(rest).arg(program);
@@ -282,7 +267,7 @@ impl Bench {
 
     fn text(&self) -> String {
         let wasmtime = machine::first_line(&self.wasmtime.display().to_string(), &["--version"]);
-        let cpus = if self.arguments.cpus == Cpus::Split {
+        let cpus = if self.arguments.setup.cpus == Cpus::Split {
             "server and client each on half of the CPUs"
         } else {
             "server and client share all CPUs"

@@ -3,20 +3,19 @@
 //! Writes every figure to `bench/results/compare.jsonl`, the tables to `bench/results/compare.md`, and the same tables
 //! into `bench/README.md`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use penstock_bench::{
     machine::{self, Cpus},
     measure::{self, Method},
     peers::{self, Places},
-    render, report, wrk,
+    render, report,
+    setup::Setup,
+    wrk,
 };
-use penstock_tests::{chart, dev};
+use penstock_tests::chart;
 
 /// Penstock beside its peers, in one run on one machine.
 #[derive(Debug, Parser)]
@@ -37,12 +36,6 @@ struct Arguments {
     /// Connections at once.
     #[arg(long, default_value_t = peers::WARM as usize)]
     connections: usize,
-    /// Which CPUs server and load run on.
-    #[arg(long, value_enum, default_value = "split")]
-    cpus: Cpus,
-    /// The penstock binary; the one beside this program otherwise.
-    #[arg(long)]
-    penstock: Option<PathBuf>,
     /// One more argument for `penstock dev`; may be given again.
     #[arg(long, allow_hyphen_values = true, default_value = "--quiet")]
     penstock_argument: Vec<String>,
@@ -55,12 +48,8 @@ struct Arguments {
     /// The component in JavaScript; the one that bench/guests/setup.sh builds otherwise.
     #[arg(long)]
     javascript: Option<PathBuf>,
-    /// Folder of the other components.
-    #[arg(long)]
-    components: Option<PathBuf>,
-    /// Leaves bench/README.md as it is.
-    #[arg(long)]
-    no_readme: bool,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 #[tokio::main]
@@ -72,7 +61,7 @@ async fn main() -> Result<()> {
         seconds: arguments.seconds,
         warm_up: arguments.warm_up,
         connections: arguments.connections,
-        cpus: arguments.cpus,
+        cpus: arguments.setup.cpus,
     };
     let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|part| name.contains(part));
     let pairs: Vec<_> = peers::pairs(&places)?.into_iter().filter(|pair| wanted(&pair.name)).collect();
@@ -81,18 +70,14 @@ async fn main() -> Result<()> {
     ensure!(!cfg!(debug_assertions), "this is a debug build, and so are the servers beside it; run it with --release");
     let busy = report::warn_if_busy();
     // Before any server: they are put on their own CPUs by name.
-    arguments.cpus.confine_load()?;
+    arguments.setup.cpus.confine_load()?;
 
     let mut all = Vec::new();
     let mut raw = String::new();
     for pair in pairs {
         let results = measure::pair(&pair, method, |line| eprintln!("{line}")).await?;
-        for sample in &results.samples {
-            raw.push_str(&format!("{}\n", serde_json::to_string(sample)?));
-        }
-        for steady in &results.steady {
-            raw.push_str(&format!("{}\n", serde_json::to_string(steady)?));
-        }
+        raw += &report::lines(&results.samples)?;
+        raw += &report::lines(&results.steady)?;
         all.push((pair, results));
     }
     let text = format!("{}\n{}", conditions(&places, method, busy), render::tables(&all, &peers::notes(&places)));
@@ -101,7 +86,7 @@ async fn main() -> Result<()> {
     };
     let bars: Vec<_> = all.iter().map(|(pair, results)| (pair.name.as_str(), ratio(pair, results))).collect();
     println!("{text}\n{}", chart::bars(&bars, 40, |ratio| format!("{ratio:.2} of its first peer")));
-    report::write("compare", &raw, &text, !arguments.no_readme)
+    arguments.setup.write("compare", &raw, &text)
 }
 
 fn places(arguments: &Arguments) -> Result<Places> {
@@ -110,16 +95,14 @@ fn places(arguments: &Arguments) -> Result<Places> {
         given.clone().or_else(|| Some(installed(file)).filter(|path| path.exists()))
     };
     // Only the pairs with components need these; whether they exist shows when they start.
-    let penstock = arguments.penstock.clone().or_else(|| dev::binary().ok()).unwrap_or_else(|| "penstock".into());
-    let components =
-        arguments.components.clone().unwrap_or_else(|| report::folder().join("../tests/guests/components"));
+    let penstock = arguments.setup.penstock().unwrap_or_else(|_| "penstock".into());
     Ok(Places {
         penstock,
         arguments: arguments.penstock_argument.clone(),
         wasmtime: arguments.wasmtime.clone().unwrap_or_else(|| installed("bin/wasmtime")),
         wash: there(&arguments.wash, "bench/wash"),
         javascript: there(&arguments.javascript, "bench/hello-js.wasm"),
-        components: fs::canonicalize(&components).with_context(|| format!("no folder {}", components.display()))?,
+        components: arguments.setup.components()?,
     })
 }
 

@@ -159,13 +159,7 @@ async fn main() -> Result<()> {
         Bench { arguments, component, folder: folder.path().to_owned(), samples: Vec::new(), missing: Vec::new() };
     bench.run().await?;
 
-    let mut raw = String::new();
-    for sample in &bench.samples {
-        raw += &format!("{}\n", serde_json::to_string(sample)?);
-    }
-    for missing in &bench.missing {
-        raw += &format!("{}\n", serde_json::to_string(missing)?);
-    }
+    let raw = report::lines(&bench.samples)? + &report::lines(&bench.missing)?;
     let text = bench.text();
     println!("{text}");
     report::write("density", &raw, &text, !bench.arguments.no_readme)

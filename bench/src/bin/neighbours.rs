@@ -6,7 +6,6 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -22,9 +21,10 @@ use penstock_bench::{
     machine::{Cpus, ENVIRONMENT},
     render::whole,
     report,
+    setup::Setup,
 };
 use penstock_tests::{
-    dev::{self, Dev, Options},
+    dev::{Dev, Options},
     load::{Plan, Report, Running},
     manifest::Workload,
     table::Table,
@@ -55,18 +55,8 @@ struct Arguments {
     /// One round of 2 s: half a minute.
     #[arg(long)]
     quick: bool,
-    /// Which CPUs the server and the load run on.
-    #[arg(long, value_enum, default_value = "split")]
-    cpus: Cpus,
-    /// The penstock binary; the one beside this program otherwise.
-    #[arg(long)]
-    penstock: Option<PathBuf>,
-    /// Folder of the components.
-    #[arg(long)]
-    components: Option<PathBuf>,
-    /// Leaves bench/README.md as it is.
-    #[arg(long)]
-    no_readme: bool,
+    #[command(flatten)]
+    setup: Setup,
 }
 
 /// What a neighbour does, so many calls at once.
@@ -125,7 +115,7 @@ async fn main() -> Result<()> {
         (arguments.rounds, arguments.seconds) = (1, 2);
     }
     report::warn_if_busy();
-    arguments.cpus.confine_load()?;
+    arguments.setup.cpus.confine_load()?;
     let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|part| name.contains(part));
     let mut samples = Vec::new();
     for round in 0..arguments.rounds {
@@ -143,28 +133,22 @@ async fn main() -> Result<()> {
             samples.push(sample);
         }
     }
-    let mut raw = String::new();
-    for sample in &samples {
-        raw += &format!("{}\n", serde_json::to_string(sample)?);
-    }
     let text = text(&arguments, &samples);
     println!("{text}");
-    report::write("neighbours", &raw, &text, !arguments.no_readme)
+    arguments.setup.write("neighbours", &report::lines(&samples)?, &text)
 }
 
 async fn start(arguments: &Arguments) -> Result<Dev> {
-    let components = arguments.components.clone();
-    let components =
-        components.unwrap_or_else(|| report::folder().join("../tests/guests/components")).canonicalize()?;
+    let components = arguments.setup.components()?;
     let innocent = Workload::file("innocent", &components.join("hello-p2.wasm")).host("innocent.test");
     let mut bad = Workload::file("bad", &components.join("kitchen-p2.wasm")).host("bad.test");
     bad.request_timeout = Some("2s");
     bad.memory_limit_mib = Some(128);
     bad.allowed_hosts = vec!["127.0.0.1".into()];
     let mut options = Options::default().quiet().file("innocent.yaml", &innocent).file("bad.yaml", &bad);
-    options.prefix = arguments.cpus.server();
+    options.prefix = arguments.setup.cpus.server();
     options.environment = vec![(ENVIRONMENT.0.into(), ENVIRONMENT.1.into())];
-    options.binary = Some(arguments.penstock.clone().map_or_else(dev::binary, Ok)?);
+    options.binary = Some(arguments.setup.penstock()?);
     options.start().await
 }
 
@@ -282,7 +266,7 @@ fn text(arguments: &Arguments, samples: &[Sample]) -> String {
         arguments.seconds,
         arguments.at_once,
         arguments.rate,
-        if arguments.cpus == Cpus::Split {
+        if arguments.setup.cpus == Cpus::Split {
             "server and load each on half of the CPUs"
         } else {
             "server and load share all CPUs"

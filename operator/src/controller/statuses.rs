@@ -138,10 +138,10 @@ impl Lead {
             message,
         };
         if let Some(it) = &failure {
-            troubles.push(trouble(reasons::START_FAILED, format!("host {}: {}", it.host, it.message)));
+            troubles.push(trouble(reasons::START_FAILED, it.to_string()));
         }
         if let Some(it) = &crash {
-            troubles.push(trouble(reasons::CRASH_LOOP, format!("host {}: {}", it.host, it.message)));
+            troubles.push(trouble(reasons::CRASH_LOOP, it.to_string()));
         }
         if deadline_exceeded {
             troubles.push(trouble(reasons::PROGRESS_DEADLINE_EXCEEDED, "the rollout makes no progress".to_owned()));

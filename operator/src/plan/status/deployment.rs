@@ -16,6 +16,12 @@ pub struct Failure {
     pub message: String,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "host {}: {}", self.host, self.message)
+    }
+}
+
 /// Whether what a generation says has reached everything that clients touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Programmed {
@@ -136,7 +142,7 @@ fn deploy(facts: &DeploymentStatusFacts<'_>) -> Draft {
     if facts.step.phase == Phase::Complete {
         return Draft::yes(is::DEPLOY, reasons::COMPLETE, so_far);
     }
-    let why = facts.failure.map(|it| format!("host {}: {}", it.host, it.message));
+    let why = facts.failure.map(ToString::to_string);
     match (facts.step.phase, why) {
         (Phase::Paused, _) => {
             Draft::no(is::DEPLOY, reasons::PAUSED, "the template's change waits: set `paused` to false to roll it out")
@@ -211,7 +217,7 @@ fn programmed(facts: &DeploymentStatusFacts<'_>) -> Draft {
 
 fn healthy(facts: &DeploymentStatusFacts<'_>) -> Draft {
     match facts.crash {
-        Some(it) => Draft::no(is::HEALTHY, reasons::CRASH_LOOP, format!("host {}: {}", it.host, it.message)),
+        Some(it) => Draft::no(is::HEALTHY, reasons::CRASH_LOOP, it.to_string()),
         None => Draft::yes(is::HEALTHY, reasons::HEALTHY, "no instances crash in a row"),
     }
 }

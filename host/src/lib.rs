@@ -1,6 +1,7 @@
 //! Instances out of components: implements the router's backend and follows snapshots.
 
 mod app;
+mod backoff;
 mod capability;
 pub mod control;
 pub mod engine;

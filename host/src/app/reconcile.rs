@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{HostConfig, HostStatus, ListenerStatus, ShareState, ShareStatus, tables, tls::Secured};
 use crate::{
+    backoff::doubled,
     instance::Limit,
     workload::{Services, Share, StartError},
 };
@@ -165,12 +166,10 @@ impl Reconciler {
                     self.desired = wanted.borrow_and_update().clone();
                     self.reconcile().await;
                 }
-                count = self.events.recv_many(&mut events, EVENTS) => {
-                    if count > 0 {
-                        // What came meanwhile is handled with it: a host with thousands of shares hears of many at once.
-                        events.drain(..).for_each(|event| self.handle(event));
-                        self.reconcile().await;
-                    }
+                // What came meanwhile is handled with it: a host with thousands of shares hears of many at once.
+                1.. = self.events.recv_many(&mut events, EVENTS) => {
+                    events.drain(..).for_each(|event| self.handle(event));
+                    self.reconcile().await;
                 }
                 Some(_) = self.serving.join_next() => {}
                 _ = refresh.tick() => self.tend(),
@@ -570,7 +569,7 @@ fn later(sender: &mpsc::UnboundedSender<Event>, pause: Duration, event: Event) {
 }
 
 fn backoff(failures: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(LAST_RETRY)
+    doubled(FIRST_RETRY, LAST_RETRY, failures)
 }
 
 fn ms(duration: Duration) -> u64 {

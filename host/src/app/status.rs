@@ -1,6 +1,6 @@
 //! What a host says of itself.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, mem::take, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,13 +104,10 @@ pub struct ShareStatus {
 
 impl ShareStatus {
     /// Takes over everything but the names; whether anything is different.
-    pub(super) fn update(&mut self, mut numbers: Self) -> bool {
-        std::mem::swap(&mut self.deployment, &mut numbers.deployment);
-        std::mem::swap(&mut self.revision, &mut numbers.revision);
+    pub(super) fn update(&mut self, numbers: Self) -> bool {
+        let (deployment, revision) = (take(&mut self.deployment), take(&mut self.revision));
         let changed = *self != numbers;
-        std::mem::swap(self, &mut numbers);
-        std::mem::swap(&mut self.deployment, &mut numbers.deployment);
-        std::mem::swap(&mut self.revision, &mut numbers.revision);
+        *self = Self { deployment, revision, ..numbers };
         changed
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::doubled;
+
 /// Pauses between attempts.
 #[derive(Debug)]
 pub(super) struct Backoff {
@@ -23,7 +25,7 @@ impl Backoff {
     /// The next pause: half of it sure, half of it by chance, so that hosts which lost their operator together do not come
     /// together.
     pub(super) fn pause(&mut self) -> Duration {
-        let whole = self.first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(self.last);
+        let whole = doubled(self.first, self.last, self.failures);
         self.failures = self.failures.saturating_add(1);
         whole.mul_f64(0.5 + fastrand::f64() / 2.0)
     }

@@ -23,7 +23,7 @@ use super::{
     body::GuestBody,
     pool::Pool,
     shared::Answer,
-    template::{Exports, Instance},
+    template::{Exports, Instance, Template},
     work::Work,
 };
 use crate::capability::http::Hooks;
@@ -344,9 +344,8 @@ async fn call_p3(
             let response = match service.handle(accessor, request).await? {
                 Ok(response) => accessor.with(|mut store| response.into_http(&mut store, io))?,
                 Err(code) => {
-                    let limited = matches!(code, p3::bindings::http::types::ErrorCode::ConnectionLimitReached);
                     // The receiver is gone when the client is.
-                    let _ = head.send(Err(guest_error(&template.who(), &code, limited)));
+                    let _ = head.send(Err(p3_error(&template, &code)));
                     return Ok(());
                 }
             };
@@ -371,8 +370,13 @@ pub(crate) fn p3_request(
     p3::Request::new(parts.method, uri.scheme, uri.authority, uri.path_and_query, headers, None, body)
 }
 
+pub(crate) fn p3_error(template: &Template, code: &p3::bindings::http::types::ErrorCode) -> Error {
+    let limited = matches!(code, p3::bindings::http::types::ErrorCode::ConnectionLimitReached);
+    guest_error(&template.who(), code, limited)
+}
+
 /// The component answered with an error code of its own, or passed on that it had too many connections.
-pub(crate) fn guest_error(who: &str, code: &dyn std::fmt::Debug, limited: bool) -> Error {
+fn guest_error(who: &str, code: &dyn std::fmt::Debug, limited: bool) -> Error {
     let cause = if limited { Cause::GuestOutbound } else { Cause::GuestError };
     Error::new(cause, format!("{who} answered with the error code {code:?}"))
 }

@@ -6,12 +6,14 @@
 //! with the same pauses. Both show as a message while they last.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
-use penstock_router::Error;
+use penstock_router::{Cause, Error};
+
+use crate::backoff::doubled;
 
 /// Crashes in a row that make a loop.
 const LOOP: u32 = 5;
@@ -24,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Crashes {
     starts: Row,
     calls: Row,
+    /// Calls that failed, and instances that did with several calls, in all.
+    failed: AtomicU64,
 }
 
 /// Failures with no success between them.
@@ -55,8 +59,17 @@ impl Crashes {
         self.calls.end();
     }
 
-    pub(super) fn trapped(&self, detail: &str) {
-        self.calls.add(detail);
+    /// A call has failed, or an instance with several calls.
+    pub(super) fn failed(&self, error: &Error) {
+        self.failed.fetch_add(1, Relaxed);
+        if error.cause == Cause::GuestTrap {
+            self.calls.add(&error.detail);
+        }
+    }
+
+    /// How many have.
+    pub(super) fn failures(&self) -> u64 {
+        self.failed.load(Relaxed)
     }
 
     /// Whether an instance may be started for a call; if not, for how long and why. Of those that ask after a pause, one may.
@@ -120,14 +133,12 @@ impl Row {
 fn pause(count: u32) -> Duration {
     match count.checked_sub(LOOP) {
         None => Duration::ZERO,
-        Some(further) => FIRST_PAUSE.saturating_mul(1_u32.checked_shl(further).unwrap_or(u32::MAX)).min(LONGEST_PAUSE),
+        Some(further) => doubled(FIRST_PAUSE, LONGEST_PAUSE, further),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use penstock_router::Cause;
-
     use super::*;
 
     #[test]
@@ -154,10 +165,11 @@ mod tests {
     fn calls_that_trap_refuse_nobody() {
         let crashes = Crashes::default();
         for number in 0..20 {
-            crashes.trapped(&format!("unreachable {number}"));
+            crashes.failed(&Error::new(Cause::GuestTrap, format!("unreachable {number}")));
         }
         assert!(crashes.may_start().is_ok());
         assert!(!crashes.may_start_ahead());
+        assert_eq!(crashes.failures(), 20);
         assert_eq!(crashes.message().unwrap(), "crash loop: every call traps: unreachable 0");
         crashes.answered();
         assert!(crashes.may_start_ahead() && crashes.message().is_none());

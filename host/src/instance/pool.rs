@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -56,7 +56,6 @@ pub(crate) struct Pool {
     started: AtomicU64,
     cold: AtomicU64,
     reused: AtomicU64,
-    trapped: Arc<AtomicU64>,
 }
 
 /// Counters of one pool.
@@ -88,11 +87,15 @@ impl Drop for Member {
 }
 
 impl Retire {
+    pub(super) fn is_old(&self, born: Instant) -> bool {
+        self.age.is_some_and(|age| born.elapsed() >= age)
+    }
+
     /// Whether an instance has served enough, after a call.
     pub(super) fn is_due(&self, instance: &Instance) -> bool {
         instance.calls >= self.invocations
             || instance.store.data().limits.used() > self.memory
-            || self.age.is_some_and(|age| instance.born.elapsed() >= age)
+            || self.is_old(instance.born)
     }
 }
 
@@ -112,7 +115,6 @@ impl Pool {
             started: AtomicU64::new(0),
             cold: AtomicU64::new(0),
             reused: AtomicU64::new(0),
-            trapped: Arc::default(),
         })
     }
 
@@ -123,16 +125,8 @@ impl Pool {
             drop(self.start().await?);
             return Ok(());
         }
-        if self.shares_instances() {
-            while self.shared.lock().len() < self.keep.load(Relaxed) {
-                let instance = self.start().await?;
-                self.share(instance);
-            }
-            return Ok(());
-        }
-        while self.idle.lock().len() < self.keep.load(Relaxed) {
-            let instance = self.start().await?;
-            self.idle.lock().push(instance);
+        while self.lacks() {
+            self.add(self.start().await?);
         }
         Ok(())
     }
@@ -153,27 +147,37 @@ impl Pool {
     /// Now and then: ends idle instances that are too old, and starts others in place of those that have ended, so that the next call
     /// finds one. Gives up for a while when they crash.
     pub(crate) fn tend(self: &Arc<Self>) {
-        if let Some(age) = self.retire.age {
-            let old: Vec<_> = self.idle.lock().extract_if(.., |instance| instance.born.elapsed() >= age).collect();
+        if self.retire.age.is_some() {
+            let is_old = |instance: &mut Box<Instance>| self.retire.is_old(instance.born);
+            let old: Vec<_> = self.idle.lock().extract_if(.., is_old).collect();
             drop(old);
             self.shared.lock().retain(|shared| !shared.is_retired());
         }
-        let keep = self.keep.load(Relaxed);
-        if self.alive.load(Relaxed) >= keep || self.filling.swap(true, Relaxed) {
+        if !self.lacks() || self.filling.swap(true, Relaxed) {
             return;
         }
         let pool = self.clone();
         tokio::spawn(async move {
-            while pool.alive.load(Relaxed) < pool.keep.load(Relaxed) && pool.crashes.may_start_ahead() {
+            while pool.lacks() && pool.crashes.may_start_ahead() {
                 let Ok(instance) = pool.start().await else { break };
-                if pool.shares_instances() {
-                    pool.share(instance);
-                } else {
-                    pool.idle.lock().push(instance);
-                }
+                pool.add(instance);
             }
             pool.filling.store(false, Relaxed);
         });
+    }
+
+    /// Whether fewer instances live than are to be kept.
+    fn lacks(&self) -> bool {
+        self.alive.load(Relaxed) < self.keep.load(Relaxed)
+    }
+
+    /// Keeps an instance that was started ahead.
+    fn add(&self, instance: Box<Instance>) {
+        if self.shares_instances() {
+            self.share(instance);
+        } else {
+            self.idle.lock().push(instance);
+        }
     }
 
     /// Whether calls are handed to instances that serve several at once.
@@ -182,8 +186,7 @@ impl Pool {
     }
 
     fn share(&self, instance: Box<Instance>) -> Arc<Shared> {
-        let (crashes, trapped) = (self.crashes.clone(), self.trapped.clone());
-        let shared = Shared::start(instance, self.max_concurrency, self.retire, crashes, trapped);
+        let shared = Shared::start(instance, self.max_concurrency, self.retire, self.crashes.clone());
         self.shared.lock().push(shared.clone());
         shared
     }
@@ -271,10 +274,7 @@ impl Pool {
 
     /// A call has failed, and its instance with it.
     pub(crate) fn failed(&self, error: &Error) {
-        self.trapped.fetch_add(1, Relaxed);
-        if error.cause == Cause::GuestTrap {
-            self.crashes.trapped(&error.detail);
-        }
+        self.crashes.failed(error);
     }
 
     /// What is wrong with its instances, while it is.
@@ -295,7 +295,7 @@ impl Pool {
             started: self.started.load(Relaxed),
             cold: self.cold.load(Relaxed),
             reused: self.reused.load(Relaxed),
-            trapped: self.trapped.load(Relaxed),
+            trapped: self.crashes.failures(),
             concurrency,
         }
     }

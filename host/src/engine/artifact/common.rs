@@ -12,15 +12,17 @@
 use std::{
     fs, io,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
 use aws_lc_rs::{constant_time, hmac};
 
-use super::error::ArtifactError;
+use super::{
+    disk::{self, Unfinished},
+    error::ArtifactError,
+};
 
 const MAGIC: &[u8; 16] = b"penstock code 1\n";
 const TAG: usize = 32;
@@ -30,6 +32,8 @@ const KEY: usize = 32;
 const LARGEST: u64 = 1 << 30;
 /// A note that is older is of a host that was lost: compiling takes less, with the largest components there are.
 const NOTE_HOLDS: Duration = Duration::from_secs(90);
+/// Other hosts may run as other users: what counts is the signature.
+const READABLE: u32 = 0o644;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where hosts share machine code, and what they sign it with.
@@ -64,8 +68,8 @@ pub(super) struct Turn(Option<PathBuf>);
 // === impl SignedCode ===
 
 impl SignedCode {
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 }
 
@@ -135,7 +139,7 @@ impl Common {
     fn read(&self, key: &str) -> Result<SignedCode, Unread> {
         let refused = |reason: &str| Unread::Refused(reason.to_owned());
         let path = self.path(key);
-        let bytes = match fs::metadata(&path) {
+        let mut bytes = match fs::metadata(&path) {
             Ok(metadata) if metadata.len() > LARGEST => return Err(refused("it is too large")),
             Ok(_) => fs::read(&path).map_err(|error| refused(&error.to_string()))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Absent),
@@ -148,24 +152,18 @@ impl Common {
         }
         constant_time::verify_slices_are_equal(self.sign(key, code).as_ref(), tag)
             .map_err(|_| refused("no host with this key has signed it"))?;
-        Ok(SignedCode(code.to_vec()))
+        bytes.drain(..MAGIC.len() + TAG);
+        Ok(SignedCode(bytes))
     }
 
     fn write(&self, key: &str, code: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let unfinished = self.folder.join(format!(".unfinished-{:016x}", fastrand::u64(..)));
-        let result = (|| {
-            let mut file = new_file(&unfinished)?;
-            file.write_all(MAGIC)?;
-            file.write_all(self.sign(key, code).as_ref())?;
-            file.write_all(code)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, self.path(key))
-        })();
-        if result.is_err() {
-            let _ = fs::remove_file(&unfinished);
+        let mut unfinished = Unfinished::create(&self.folder, READABLE)?;
+        for part in [MAGIC, self.sign(key, code).as_ref(), code] {
+            unfinished.file.write_all(part)?;
         }
-        result
+        unfinished.file.sync_all()?;
+        unfinished.finish(&self.path(key))
     }
 
     /// Of name and code: names have one length, so that nothing can move from one part to the other.
@@ -180,7 +178,7 @@ impl Common {
     /// This host's turn, unless another's lasts. A folder that cannot be written gives each a turn.
     fn take_turn(&self, key: &str) -> Option<Turn> {
         let note = self.folder.join(key).with_extension("note");
-        match fs::create_dir_all(&self.folder).and_then(|()| new_file(&note)) {
+        match fs::create_dir_all(&self.folder).and_then(|()| disk::new_file(&note, READABLE)) {
             Ok(_) => Some(Turn(Some(note))),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let written = fs::metadata(&note).and_then(|metadata| metadata.modified()).ok()?;
@@ -198,12 +196,11 @@ enum Unread {
     Refused(String),
 }
 
-fn new_file(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
-}
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn common(folder: &Path, key: u8) -> Common {
@@ -219,7 +216,7 @@ mod tests {
         let Found::Turn(turn) = one.find("aa") else { panic!("nothing is there") };
         one.offer("aa", b"code");
         drop(turn);
-        assert!(matches!(other.find("aa"), Found::Code(code) if code.bytes() == b"code"));
+        assert!(matches!(other.find("aa"), Found::Code(code) if code.0 == b"code"));
         assert!(matches!(stranger.find("aa"), Found::Turn(Turn(None))), "signed with another key");
         fs::copy(one.path("aa"), one.path("bb")).unwrap();
         assert!(matches!(other.find("bb"), Found::Turn(Turn(None))), "of another component");
@@ -245,7 +242,7 @@ mod tests {
         drop(turn);
 
         // Of a host that was lost.
-        let note = new_file(&temp.path().join("code/cc.note")).unwrap();
+        let note = disk::new_file(&temp.path().join("code/cc.note"), READABLE).unwrap();
         note.set_modified(SystemTime::now() - 2 * NOTE_HOLDS).unwrap();
         let Found::Turn(turn) = one.find("cc") else { panic!("nothing is there") };
         drop(turn);

@@ -120,18 +120,15 @@ impl CompiledCache {
         };
         let start = Instant::now();
         let key = self.key(digest);
-        let found = self.common.as_ref().map(|common| (common, common.find(&key)));
-        let code = match &found {
-            Some((_, Found::Code(code))) => Code::signed(code),
-            _ => Code::compile(&self.engine, bytes).map_err(fault)?,
-        };
-        let how = match found {
-            Some((_, Found::Code(_))) => Origin::Shared,
+        let compile = || Code::compile(&self.engine, bytes).map_err(fault);
+        let (code, how): (_, fn(Duration) -> Origin) = match self.common.as_ref().map(|it| (it, it.find(&key))) {
+            Some((_, Found::Code(code))) => (Code::signed(code), Origin::Shared),
             Some((common, Found::Turn(_turn))) => {
+                let code = compile()?;
                 common.offer(&key, code.bytes());
-                Origin::Compiled
+                (code, Origin::Compiled)
             }
-            None => Origin::Compiled,
+            None => (compile()?, Origin::Compiled),
         };
         let how = how(start.elapsed());
         // Mapped rather than kept in memory: pages that are not used can be given back at any time.

@@ -147,7 +147,7 @@ impl Disk {
     /// Writes a file so that it is either absent or whole, even after a crash.
     pub(super) fn publish(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut unfinished = Unfinished::create(folder)?;
+        let mut unfinished = Unfinished::create(folder, 0o600)?;
         unfinished.file.write_all(bytes)?;
         unfinished.file.sync_all()?;
         unfinished.finish(path)?;
@@ -162,16 +162,16 @@ impl Disk {
 }
 
 /// A file that is being written. Unless it is finished, it goes away.
-struct Unfinished {
+pub(super) struct Unfinished {
     path: PathBuf,
-    file: fs::File,
+    pub(super) file: fs::File,
 }
 
 impl Unfinished {
-    fn create(folder: &Path) -> io::Result<Self> {
+    pub(super) fn create(folder: &Path, mode: u32) -> io::Result<Self> {
         loop {
             let path = folder.join(format!("{UNFINISHED}{:016x}", fastrand::u64(..)));
-            match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            match new_file(&path, mode) {
                 Ok(file) => return Ok(Self { path, file }),
                 // Another's name by chance, or by a generator that two processes began with the same seed.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -180,7 +180,7 @@ impl Unfinished {
         }
     }
 
-    fn finish(mut self, path: &Path) -> io::Result<()> {
+    pub(super) fn finish(mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
         self.path.clear();
         Ok(())
@@ -193,6 +193,11 @@ impl Drop for Unfinished {
             remove(&self.path);
         }
     }
+}
+
+/// A file that must not be there yet.
+pub(super) fn new_file(path: &Path, mode: u32) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 /// Marks a file as just used: the sweep deletes what has not been used for longest.

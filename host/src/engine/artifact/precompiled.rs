@@ -40,8 +40,8 @@ impl Code {
     }
 
     /// What another host has compiled.
-    pub(super) fn signed(code: &SignedCode) -> Self {
-        Self(code.bytes().to_vec())
+    pub(super) fn signed(code: SignedCode) -> Self {
+        Self(code.into_bytes())
     }
 
     /// What to store.

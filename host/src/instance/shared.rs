@@ -81,18 +81,12 @@ impl Drop for Place {
 
 impl Shared {
     /// Hands an instance to a task of its own.
-    pub(super) fn start(
-        instance: Box<Instance>,
-        limit: usize,
-        retire: Retire,
-        crashes: Arc<Crashes>,
-    ) -> Arc<Self> {
+    pub(super) fn start(instance: Box<Instance>, limit: usize, retire: Retire, crashes: Arc<Crashes>) -> Arc<Self> {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let (retired, limit) = (Arc::<AtomicBool>::default(), Arc::new(Adaptive::new(limit)));
         let template = instance.store.data().template.clone();
         let (meter, born) = (instance.store.data().meter.clone(), instance.born);
-        let serving =
-            Serving { retired: retired.clone(), limit: limit.clone(), meter: meter.clone(), retire, crashes };
+        let serving = Serving { retired: retired.clone(), limit: limit.clone(), meter: meter.clone(), retire, crashes };
         let work = serve(instance, receiver, serving);
         tokio::spawn(Work::new(work, meter, template.lane.clone()));
         Arc::new(Self { jobs, in_flight: Arc::default(), begun: AtomicU32::new(0), retired, limit, retire, born })

@@ -114,7 +114,10 @@ fn defaults_and_limits_are_filled_in() {
     );
     assert_eq!((component.memory_limit_mib, component.cpu_limit_ms), (Some(32), Some(1_500)));
     assert_eq!((component.max_age_ms, component.max_memory_mib), (Some(3_600_000), Some(16)));
-    assert_eq!((component.table_limit, component.outbound_limit, component.response_limit_mib), (None, Some(5), Some(2)));
+    assert_eq!(
+        (component.table_limit, component.outbound_limit, component.response_limit_mib),
+        (None, Some(5), Some(2))
+    );
 }
 
 #[test]

@@ -196,7 +196,6 @@ enum Unread {
     Refused(String),
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;

@@ -32,6 +32,13 @@ demo: ## Build, start the quickstart, request each route, swap a route under loa
 demo-kubernetes: ## A real cluster, two Services, scaled and rolled under load, with what kubectl shows at each step
 	tests/e2e.sh -- $(target)/debug/demo_kubernetes
 
+# DRIVER may be several with commas, which share one report; FLAGS=--short is what tests run.
+DRIVER ?= builtin
+.PHONY: demo-autoscale
+demo-autoscale: ## A real cluster of three hosts, a load up to 460/s and back, followed by DRIVER=builtin|keda-prometheus|keda-external|hpa; a report
+	case ",$(DRIVER)," in *,keda-*) command -v prometheus >/dev/null || tests/cluster/cluster deps; tests/cluster/cluster build keda ;; esac
+	tests/e2e.sh --nodes 3 -- $(target)/debug/demo_autoscale $(DRIVER) $(FLAGS) --report $(target)/autoscale.html
+
 .PHONY: e2e
 e2e: ## The scenarios on a real cluster: scaling, rolling, and what breaks, without a lost request
 	tests/e2e.sh

@@ -3,12 +3,14 @@
 //! The same rules hold for files (`manifest::rules`), where they can name lines. Here they are CEL, so each needs
 //! bounds on the lists and texts that it walks: the API server refuses a definition whose rules could cost too much.
 
+mod autoscaling;
 mod policy;
 mod route;
 
 use schemars::Schema;
 use serde_json::{Value, json};
 
+pub(crate) use self::autoscaling::{autoscaling, external_metric, metric_target};
 pub(crate) use self::policy::{compression, outlier_detection, rate_limit, rate_limit_key};
 pub(crate) use self::route::{
     cors, filter, fraction, http_rule, mirror, path_match, path_modifier, redirect, session_persistence, timeouts,
@@ -57,6 +59,7 @@ pub(crate) fn deployment(schema: &mut Schema) {
                 "!has(self.minReadySeconds) || self.minReadySeconds < (has(self.progressDeadlineSeconds) ? self.progressDeadlineSeconds : 600)",
                 "the deadline passes before a new replica can count: make progressDeadlineSeconds (600 unless it says otherwise) larger than minReadySeconds",
             ),
+            autoscaling::TO_ZERO,
         ],
     );
 }

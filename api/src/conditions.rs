@@ -32,6 +32,11 @@ pub const AVAILABLE: &str = "Available";
 /// Deployment: every ready host has acknowledged this generation, and its endpoints have been known for the propagation delay.
 pub const PROGRAMMED: &str = "Programmed";
 
+/// Deployment with `spec.autoscaling`: its replicas follow its load (autoscaling/v2's condition).
+pub const SCALING_ACTIVE: &str = "ScalingActive";
+/// Deployment with `spec.autoscaling`: its bounds or its pace keep its replicas from what its load asks for (autoscaling/v2's condition).
+pub const SCALING_LIMITED: &str = "ScalingLimited";
+
 /// Deployment and Workload: its instances do not crash in a row.
 pub const HEALTHY: &str = "Healthy";
 

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    autoscaling::Autoscaling,
     replica_set::{ReplicaCounts, WorkloadTemplate},
     workload::Kubernetes,
 };
@@ -77,6 +78,9 @@ pub struct WorkloadDeploymentSpec {
     /// Whether 0 replicas keep the Service reachable, so that the first request starts an instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_to_zero: Option<bool>,
+    /// Lets the operator choose `replicas` by load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 }
 
 /// How an old revision gives way to a new one.

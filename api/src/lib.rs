@@ -2,6 +2,7 @@
 #![allow(clippy::duplicated_attributes, reason = "every printer column names its type")]
 
 pub mod artifact;
+pub mod autoscaling;
 mod cel;
 pub mod conditions;
 pub mod control;

@@ -76,6 +76,22 @@ pub const DRAINING: &str = "Draining";
 pub const SCALED: &str = "Scaled";
 /// Replicas are being added or drained.
 pub const SCALING: &str = "Scaling";
+/// Its replicas follow its load.
+pub const FOLLOWS_LOAD: &str = "FollowsLoad";
+/// Another autoscaler scales it too.
+pub const AMBIGUOUS_AUTOSCALER: &str = "AmbiguousAutoscaler";
+/// `spec.autoscaling` makes no sense.
+pub const INVALID_AUTOSCALING: &str = "InvalidAutoscaling";
+/// Nothing keeps the replicas from what the load asks for (autoscaling/v2's reason, and the next four).
+pub const DESIRED_WITHIN_RANGE: &str = "DesiredWithinRange";
+/// Fewer would do than `minReplicas`.
+pub const TOO_FEW_REPLICAS: &str = "TooFewReplicas";
+/// More are asked for than `maxReplicas`.
+pub const TOO_MANY_REPLICAS: &str = "TooManyReplicas";
+/// More are asked for than `behavior.scaleUp` allows now.
+pub const SCALE_UP_LIMIT: &str = "ScaleUpLimit";
+/// Fewer are asked for than `behavior.scaleDown` allows now.
+pub const SCALE_DOWN_LIMIT: &str = "ScaleDownLimit";
 /// No host has room for some replicas.
 pub const INSUFFICIENT_CAPACITY: &str = "InsufficientCapacity";
 /// The host's stream is there.

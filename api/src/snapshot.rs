@@ -34,6 +34,9 @@ pub struct Share {
     pub revision: String,
     /// Units of capacity.
     pub replicas: u32,
+    /// Whether it answers with no replicas too: the first call starts an instance in place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
     /// What one unit serves.
     pub capacity: Capacity,
     /// Whole-request deadline in milliseconds.
@@ -59,11 +62,19 @@ pub struct Capacity {
     /// Whether calls for which there is no place go to another host that has one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub spill: bool,
+    /// Units that the host may lend at most, beyond those that the share has, while calls wait.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub burst: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { concurrency: 100, queue_depth: 100, queue_timeout_ms: 5_000, spill: false }
+        Self { concurrency: 100, queue_depth: 100, queue_timeout_ms: 5_000, spill: false, burst: 0 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Workloads: components linked together and run as one unit.
 
 mod graph;
+mod lend;
 mod link;
 mod load;
 mod scratch;

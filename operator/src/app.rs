@@ -1,22 +1,25 @@
 //! The process in reading order: what starts, what it waits for, and how it ends.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
 use kube::{Client, Config};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin::{self, Health},
     args::{Args, LogFormat},
+    board::Board,
     certificate::{CERTIFICATE, Keeper},
     controller::{self, Settings, WATCHES},
+    external_metrics,
     hosts::{self, Certificates, Hosts, TokenReviewer, TokenRules},
     leader::{self, Candidate, Leadership},
     metrics::Metrics,
+    scaler,
 };
 
 /// How long a connection to the API server may take: one that is gone should be found out soon.
@@ -71,7 +74,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).context("SIGINT")?;
 
-    let metrics = Metrics::new();
+    let board = Board::default();
+    let metrics = Metrics::new(board.clone());
     let health = Health::new(&[WATCHES, CERTIFICATE]);
     let done = CancellationToken::new();
     let admin = admin::serve(args.admin_address, health.clone(), metrics.clone(), done.clone())
@@ -115,15 +119,14 @@ async fn run(args: Args) -> anyhow::Result<()> {
     // The Lease is given back last, when nothing is decided or sent any more.
     let (stop_deciding, stop_leading) = (done.child_token(), CancellationToken::new());
     let kept = tokio::spawn(keeper.run(done.clone()));
+    let scaling = answer_scalers(&args, &client, &certificates, &board, &done).await?;
     let streams = tokio::spawn(hosts::serve(control, certificates, hosts.clone(), identify, done.clone()));
     let leading = tokio::spawn(leader::run(client.clone(), candidate, told, stop_leading.clone()));
     let deciding = tokio::spawn(controller::run(
         client,
         settings(&args),
-        hosts,
         controller::Told { events, leadership },
-        metrics,
-        health,
+        controller::Tells { hosts, board, metrics, health },
         stop_deciding.clone(),
     ));
 
@@ -143,6 +146,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         let _ = leading.await;
         done.cancel();
         let _ = kept.await;
+        scaling.wait().await;
         if let Ok(Err(error)) = streams.await {
             tracing::error!(%error, "the control stream");
         }
@@ -151,6 +155,49 @@ async fn run(args: Args) -> anyhow::Result<()> {
         tracing::warn!("the end takes too long, the rest is left as it is");
     }
     Ok(())
+}
+
+/// Answers KEDA and HorizontalPodAutoscalers, while this operator leads.
+async fn answer_scalers(
+    args: &Args,
+    client: &Client,
+    certificates: &Arc<Certificates>,
+    board: &Board,
+    done: &CancellationToken,
+) -> anyhow::Result<TaskTracker> {
+    let bind = async |address: SocketAddr, flag: &str| {
+        TcpListener::bind(address).await.with_context(|| format!("{flag} {address}"))
+    };
+    let clients = match &args.scaler_client_ca {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            Some(scaler::clients_of(&text).with_context(|| file.display().to_string())?)
+        }
+        None => None,
+    };
+    let keda = bind(args.scaler_address, "--scaler-address").await?;
+    let metrics = bind(args.external_metrics_address, "--external-metrics-address").await?;
+    let source: Arc<dyn scaler::Source> = Arc::new(board.clone());
+    let (service, namespace) = (args.autoscaling_service.as_str(), args.namespace.as_str());
+    let ports = [("scaler", args.scaler_address.port()), ("metrics", args.external_metrics_address.port())];
+    let slice = scaler::leader_slice(service, namespace, &args.pod_name, args.pod_ip, &ports);
+    let (told, front) = watch::channel(None);
+    let authorize = Arc::new(external_metrics::Reviewer::new(client.clone()));
+
+    let tasks = TaskTracker::new();
+    let answering = scaler::serve(keda, certificates.clone(), clients, source.clone(), done.clone());
+    tasks.spawn(async move {
+        if let Err(error) = answering.await {
+            tracing::error!(%error, "KEDA cannot be answered");
+        }
+    });
+    tasks.spawn(scaler::point_here(client.clone(), slice, source.clone(), done.clone()));
+    tasks.spawn(external_metrics::follow(client.clone(), told, done.clone()));
+    let trust = external_metrics::publish_trust(client.clone(), namespace.to_owned(), service.to_owned(), done.clone());
+    tasks.spawn(trust);
+    tasks.spawn(external_metrics::serve(metrics, certificates.clone(), front, authorize, source, done.clone()));
+    tasks.close();
+    Ok(tasks)
 }
 
 fn settings(args: &Args) -> Settings {
@@ -167,15 +214,18 @@ fn settings(args: &Args) -> Settings {
     }
 }
 
-/// The names under which hosts reach operators.
+/// The names under which hosts, KEDA and the API server reach operators.
 fn names(args: &Args) -> Vec<String> {
-    let (service, namespace) = (&args.service, &args.namespace);
-    let mut names = vec![
-        service.clone(),
-        format!("{service}.{namespace}"),
-        format!("{service}.{namespace}.svc"),
-        format!("{service}.{namespace}.svc.cluster.local"),
-    ];
+    let namespace = &args.namespace;
+    let of = |service: &String| {
+        [
+            service.clone(),
+            format!("{service}.{namespace}"),
+            format!("{service}.{namespace}.svc"),
+            format!("{service}.{namespace}.svc.cluster.local"),
+        ]
+    };
+    let mut names: Vec<String> = [&args.service, &args.autoscaling_service].into_iter().flat_map(of).collect();
     names.extend(args.certificate_names.iter().cloned());
     names
 }

@@ -32,6 +32,18 @@ pub struct Args {
     /// Where /livez, /readyz and /metrics are.
     #[arg(long, env = "PENSTOCK_ADMIN_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub admin_address: SocketAddr,
+    /// Where KEDA asks for workloads' load, as an external scaler.
+    #[arg(long, env = "PENSTOCK_SCALER_ADDRESS", default_value = "0.0.0.0:9444", value_name = "ADDRESS")]
+    pub scaler_address: SocketAddr,
+    /// A file with the authorities (PEM) of the certificates that KEDA must show; none: it need not show any.
+    #[arg(long, env = "PENSTOCK_SCALER_CLIENT_CA", value_name = "FILE")]
+    pub scaler_client_ca: Option<std::path::PathBuf>,
+    /// Where the API server asks for workloads' load, as external.metrics.k8s.io.
+    #[arg(long, env = "PENSTOCK_EXTERNAL_METRICS_ADDRESS", default_value = "0.0.0.0:9445", value_name = "ADDRESS")]
+    pub external_metrics_address: SocketAddr,
+    /// The Service through which both find the operator that leads; it has no selector, and the leader writes its EndpointSlice.
+    #[arg(long, env = "PENSTOCK_AUTOSCALING_SERVICE", default_value = "penstock-autoscaling", value_name = "NAME")]
+    pub autoscaling_service: String,
     /// The Service through which hosts find the operators; the certificate has its names.
     #[arg(long, env = "PENSTOCK_SERVICE", default_value = "penstock-operator", value_name = "NAME")]
     pub service: String,

@@ -7,6 +7,7 @@
 //!
 //! With the API server gone, nothing is decided and nobody is told anything new: hosts keep what they have.
 
+mod autoscale;
 mod events_of;
 mod fleet;
 mod host;
@@ -39,6 +40,7 @@ use self::{
 };
 use crate::{
     admin::Health,
+    board::Board,
     hosts::{HostEvent, Hosts, Leader},
     leader::Leadership,
     metrics::Metrics,
@@ -88,6 +90,7 @@ struct World {
     stores: Stores,
     writes: Writes,
     hosts: Hosts,
+    board: Board,
     metrics: Metrics,
     health: Health,
     lead: Option<(i32, Lead)>,
@@ -103,17 +106,21 @@ pub(crate) struct Told {
     pub(crate) leadership: channel::Receiver<Leadership>,
 }
 
+/// What the one task that decides tells others.
+#[derive(Clone)]
+pub(crate) struct Tells {
+    /// Hosts.
+    pub(crate) hosts: Hosts,
+    /// Whoever scales by load.
+    pub(crate) board: Board,
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+}
+
 /// Decides until the token is cancelled.
-pub(crate) async fn run(
-    client: Client,
-    settings: Settings,
-    hosts: Hosts,
-    told: Told,
-    metrics: Metrics,
-    health: Health,
-    done: CancellationToken,
-) {
+pub(crate) async fn run(client: Client, settings: Settings, told: Told, tells: Tells, done: CancellationToken) {
     let Told { mut events, mut leadership } = told;
+    let Tells { hosts, board, metrics, health } = tells;
     let scopes = Scopes::new(&settings.namespace, &settings.watch_namespaces);
     let (mut changes, _watches) = watch::all(&client, &scopes, &metrics);
     let mut world = World {
@@ -121,6 +128,7 @@ pub(crate) async fn run(
         writes: Writes::new(client, settings.writers, metrics.clone()),
         settings: Arc::new(settings),
         hosts,
+        board,
         metrics,
         health,
         lead: None,
@@ -213,7 +221,9 @@ impl World {
     }
 
     fn resign(&mut self, leader: Leader) {
-        self.lead = None;
+        if self.lead.take().is_some() {
+            self.board.lead(false);
+        }
         self.writes.clear();
         self.hosts.set_leader(leader);
     }
@@ -225,6 +235,7 @@ impl World {
             return;
         }
         let settings = self.settings.clone();
+        self.board.lead(true);
         let (_, mut cx) = self.split();
         let lead = Lead::begin(settings, &mut cx);
         self.lead = Some((term, lead));
@@ -237,6 +248,7 @@ impl World {
             stores: &self.stores,
             writes: &mut self.writes,
             hosts: &self.hosts,
+            board: &self.board,
             metrics: &self.metrics,
             now: Timestamp::now(),
             instant: Instant::now(),

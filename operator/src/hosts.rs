@@ -111,6 +111,12 @@ pub struct ShareSignal {
     pub waited_ms: u64,
     /// CPU milliseconds of all calls since the share started.
     pub cpu_ms: u64,
+    /// Calls whose answer has ended since the share started.
+    pub served: u64,
+    /// Milliseconds that these took from their arrival on, all together.
+    pub served_ms: u64,
+    /// Replicas' worth of room that the host lends it.
+    pub lent: u32,
 }
 
 /// How loaded the machine below a host is.

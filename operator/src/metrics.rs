@@ -1,4 +1,5 @@
-//! What the operator counts. All names are here; labels are kinds and outcomes, never names of objects.
+//! What the operator counts, and the load of workloads as it hears it. All names are here; labels are kinds and outcomes, and of
+//! workloads' load their names: as many as there are.
 
 use std::{
     fmt::Write,
@@ -9,9 +10,20 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
     registry::{Registry, Unit},
+};
+
+use crate::{
+    board::Board,
+    signals::{Signal, WorkloadSignals},
 };
 
 /// A write to the API server.
@@ -64,6 +76,48 @@ pub(crate) struct Metrics {
     pub(crate) certificate_end: Gauge<i64, AtomicI64>,
     /// CPU time of the task that decides.
     pub(crate) busy: Counter<f64, AtomicU64>,
+    /// Changes of replicas by `spec.autoscaling`.
+    rescales: Family<DirectionLabels, Counter>,
+}
+
+/// More or fewer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabels {
+    /// `up` or `down`.
+    direction: &'static str,
+}
+
+/// What workloads' hosts say of their load, as `spec.autoscaling` and external scalers see it.
+#[derive(Debug)]
+struct Workloads(Board);
+
+impl Collector for Workloads {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let all = self.0.all();
+        let families: [(&str, &str, fn(&WorkloadSignals) -> f64); 10] = [
+            ("replicas", "Replicas that serve", |it| f64::from(it.replicas)),
+            ("capacity", "Calls at once that these are good for", |it| it.capacity as f64),
+            ("requests_per_second", "Calls that came in the last second", |it| Signal::RequestsPerSecond.of(it)),
+            ("in_flight", "Calls running", |it| Signal::InFlight.of(it)),
+            ("queued", "Calls waiting", |it| Signal::Queued.of(it)),
+            ("concurrency", "Calls running and waiting", |it| Signal::Concurrency.of(it)),
+            ("utilization", "Calls running and waiting by capacity", |it| Signal::Utilization.of(it)),
+            ("queue_wait_seconds", "Mean wait of the last second's calls", |it| Signal::QueueWait.of(it)),
+            ("latency_seconds", "Mean time from arrival to end of the last second's calls", |it| {
+                Signal::Latency.of(it)
+            }),
+            ("shed_per_second", "Calls refused in the last second", |it| Signal::ShedPerSecond.of(it)),
+        ];
+        for (name, help, value) in families {
+            let name = format!("penstock_workload_load_{name}");
+            let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
+            for (workload, signals) in &all {
+                let labels = [("namespace", workload.namespace.as_str()), ("workload", workload.name.as_str())];
+                ConstGauge::new(value(signals)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +125,7 @@ struct Registered(parking_lot::Mutex<Registry>);
 
 impl Metrics {
     /// Everything at zero.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(board: Board) -> Self {
         let this = Self::default();
         let mut guard = this.registry.0.lock();
         let it = guard.sub_registry_with_prefix("penstock_operator");
@@ -90,8 +144,15 @@ impl Metrics {
             "When the serving certificate ends",
             this.certificate_end.clone(),
         );
+        it.register("rescales", "Changes of replicas by spec.autoscaling", this.rescales.clone());
+        guard.register_collector(Box::new(Workloads(board)));
         drop(guard);
         this
+    }
+
+    /// Replicas have been changed by load.
+    pub(crate) fn rescaled(&self, up: bool) {
+        self.rescales.get_or_create(&DirectionLabels { direction: if up { "up" } else { "down" } }).inc();
     }
 
     /// All of them as OpenMetrics text.
@@ -108,10 +169,14 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Name;
 
     #[test]
     fn names_are_as_documented() {
-        let metrics = Metrics::new();
+        let board = Board::default();
+        board.lead(true);
+        board.serving(&Name::new("default", "app"), 3);
+        let metrics = Metrics::new(board);
         metrics.writes.get_or_create(&WriteLabels { kind: "Workload", verb: "apply", outcome: "done" }).inc();
         metrics.busy.inc_by(0.5);
         let text = metrics.text();
@@ -120,6 +185,8 @@ mod tests {
             "penstock_operator_connected_hosts 0",
             "penstock_operator_leader 0",
             "penstock_operator_busy_seconds_total 0.5",
+            r#"penstock_workload_load_replicas{namespace="default",workload="app"} 3"#,
+            r#"penstock_workload_load_queue_wait_seconds{namespace="default",workload="app"} 0"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

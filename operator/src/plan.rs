@@ -28,6 +28,7 @@
 //! [`plan()`] gives one host everything, [`carry_over`] takes it from one plan to the next.
 
 mod any_route;
+pub mod autoscale;
 mod carry_over;
 mod claims;
 mod convert;

@@ -17,7 +17,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     task::Poll,
     time::Duration,
 };
@@ -51,6 +51,7 @@ pub struct Limits {
 pub struct Admission {
     gate: Gate,
     counters: Counters,
+    when_waiting: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// The right to one call. Dropping it lets the next one in.
@@ -85,13 +86,20 @@ impl Admission {
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Self> {
         let gate = Gate::new(limits.concurrency, limits.queue_depth, limits.queue_timeout);
-        Arc::new(Self { gate, counters: Counters::default() })
+        Arc::new(Self { gate, counters: Counters::default(), when_waiting: OnceLock::new() })
     }
 
     /// Changes the limits at once. Growing admits waiters in their order before this returns; shrinking lets those in
     /// flight and those already waiting finish.
     pub fn set_limits(&self, limits: Limits) {
         self.gate.set_limits(limits.concurrency, limits.queue_depth, limits.queue_timeout);
+    }
+
+    /// Has somebody told each time a request begins to wait, on that request's own thread: they may make room at once by
+    /// [`set_limits`](Self::set_limits). Told once; a second one is not taken.
+    pub fn when_waiting(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // Whoever came first is told.
+        let _ = self.when_waiting.set(Box::new(tell));
     }
 
     /// Refuses newcomers and those who wait with [`Cause::Draining`], for good. Permits that are out stay valid.
@@ -124,6 +132,7 @@ impl Admission {
     pub fn stats(&self) -> AdmissionStats {
         let counts = self.gate.counts();
         let wait = self.counters.wait();
+        let (served, served_for) = self.counters.all_served();
         AdmissionStats {
             limits: Limits { concurrency: counts.limit, queue_depth: counts.depth, queue_timeout: counts.timeout },
             in_flight: counts.in_flight,
@@ -132,6 +141,8 @@ impl Admission {
             shed: self.counters.shed(),
             left: self.counters.left.load(Relaxed),
             wait,
+            served,
+            served_for,
         }
     }
 
@@ -150,6 +161,9 @@ impl Admission {
         };
         let since = Instant::now();
         let mut ticket = Ticket { admission: self, number, since, live: true };
+        if let Some(tell) = self.when_waiting.get() {
+            tell();
+        }
         // A time-out too long for the clock is none.
         let patience = since.checked_add(timeout);
         let turn = match [patience, deadline].into_iter().flatten().min() {
@@ -224,6 +238,11 @@ impl Permit {
     #[must_use]
     pub const fn waited(&self) -> Duration {
         self.waited
+    }
+
+    /// Gives it back: the request has its answer, `total` after it came.
+    pub fn served(self, total: Duration) {
+        self.admission.counters.served(total);
     }
 }
 

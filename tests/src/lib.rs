@@ -1,5 +1,6 @@
 //! What scenarios, the demo and the benchmarks share: load, the ledger that judges it, processes, manifests and charts.
 
+pub mod autoscale;
 pub mod chart;
 pub mod cluster;
 pub mod dev;

@@ -3,6 +3,8 @@
 //! `tests/e2e.sh` runs these one after another. Each has a namespace of its own, which stays for a look if it fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "e2e/autoscale.rs"]
+mod autoscale;
 #[path = "e2e/conformance.rs"]
 mod conformance;
 #[path = "e2e/credentials.rs"]

@@ -65,7 +65,7 @@ impl Fleet {
         let files = Arc::new(Files::new(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         let server = Server::start(&files).await;
         let address = server.address;
-        let capacity = Capacity { concurrency: 1, queue_depth: 100, queue_timeout_ms: 20_000, spill };
+        let capacity = Capacity { concurrency: 1, queue_depth: 100, queue_timeout_ms: 20_000, spill, burst: 0 };
         let fronts: Vec<SocketAddr> = replicas.iter().map(|_| free_port().unwrap()).collect();
         let mut started: Vec<Process> =
             names.iter().map(|name| start(&files, address, name, &["--drain-delay", "0s"])).collect();

@@ -23,6 +23,11 @@ pub struct Capacity {
     /// What becomes of a call that a host's share has no place for; `Queue` unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_full: Option<WhenFull>,
+    /// Replicas' worth of room that a host may lend at once, beyond the replicas that it has, while calls wait and the host is not
+    /// busy; 0 unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 10_000))]
+    pub burst: Option<u32>,
 }
 
 /// What becomes of a call that a host's share has no place for.

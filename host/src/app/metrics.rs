@@ -24,8 +24,11 @@ use super::{Host, HostStatus, ShareState, ShareStatus, tables};
 /// A family of numbers, one for each share: name, help, and the number.
 type OfShare = (&'static str, &'static str, fn(&ShareStatus) -> f64);
 
-const SHARE_GAUGES: [OfShare; 10] = [
+const SHARE_GAUGES: [OfShare; 11] = [
     ("penstock_workload_replicas", "Units of capacity.", |it| f64::from(it.replicas)),
+    ("penstock_workload_lent_replicas", "Units of capacity that the host lends it beyond those.", |it| {
+        f64::from(it.lent)
+    }),
     ("penstock_workload_capacity", "Calls at once that these are good for.", |it| number(it.capacity)),
     ("penstock_workload_in_flight", "Calls running.", |it| number(it.in_flight)),
     ("penstock_workload_queued", "Calls waiting.", |it| number(it.queued)),
@@ -45,11 +48,15 @@ const SHARE_GAUGES: [OfShare; 10] = [
     ("penstock_workload_spill_peers", "Other hosts that calls can be passed on to.", |it| number(it.spill.peers)),
 ];
 
-const SHARE_COUNTERS: [OfShare; 13] = [
+const SHARE_COUNTERS: [OfShare; 15] = [
     ("penstock_workload_admitted_total", "Calls admitted.", |it| number(it.admitted)),
     ("penstock_workload_shed_total", "Calls refused: queue full, waited too long, or draining.", |it| number(it.shed)),
     ("penstock_workload_queue_wait_seconds_total", "What admitted calls have waited, all together.", |it| {
         seconds(it.waited_ms)
+    }),
+    ("penstock_workload_served_total", "Calls whose answer has ended, however it did.", |it| number(it.served)),
+    ("penstock_workload_served_seconds_total", "What these took from their arrival on, all together.", |it| {
+        seconds(it.served_ms)
     }),
     ("penstock_workload_cpu_seconds_total", "CPU time of its instances.", |it| seconds(it.cpu_ms)),
     (

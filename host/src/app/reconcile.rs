@@ -211,7 +211,7 @@ impl Reconciler {
         let Some(entry) = self.shares.get_mut(id) else { return };
         match result {
             Ok(share) => {
-                share.resize(entry.spec.capacity, entry.spec.replicas);
+                share.resize(&entry.spec);
                 entry.failures = 0;
                 entry.state = State::Ready(Arc::new(share));
             }
@@ -244,7 +244,7 @@ impl Reconciler {
                     if entry.spec != *spec {
                         entry.spec = spec.clone();
                         if let State::Ready(share) = &entry.state {
-                            share.resize(spec.capacity, spec.replicas);
+                            share.resize(spec);
                         }
                     }
                 }
@@ -594,12 +594,15 @@ impl ShareEntry {
             state,
             message,
             replicas: self.spec.replicas,
+            lent: share.map_or(0, |share| share.lent()),
             capacity: u64::from(self.spec.replicas) * u64::from(self.spec.capacity.concurrency),
             in_flight: admission.as_ref().map_or(0, |stats| stats.in_flight as u64),
             queued: admission.as_ref().map_or(0, |stats| stats.queued as u64),
             admitted: admission.as_ref().map_or(0, |stats| stats.admitted),
             shed: admission.as_ref().map_or(0, |stats| stats.shed.total()),
             waited_ms: admission.as_ref().map_or(0, |stats| ms(stats.wait.sum)),
+            served: admission.as_ref().map_or(0, |stats| stats.served),
+            served_ms: admission.as_ref().map_or(0, |stats| ms(stats.served_for)),
             instances: stats.alive as u64,
             idle_instances: stats.idle as u64,
             started_instances: stats.started,

@@ -52,7 +52,10 @@ pub struct ShareStatus {
     pub message: Option<String>,
     /// Units of capacity.
     pub replicas: u32,
-    /// Calls at once that these are good for.
+    /// Units that the host lends it beyond those.
+    #[serde(default)]
+    pub lent: u32,
+    /// Calls at once that its replicas are good for.
     pub capacity: u64,
     /// Calls running.
     pub in_flight: u64,
@@ -66,6 +69,12 @@ pub struct ShareStatus {
     /// Milliseconds that admitted calls have waited, all together.
     #[serde(default)]
     pub waited_ms: u64,
+    /// Calls whose answer has ended, however it did, so far.
+    #[serde(default)]
+    pub served: u64,
+    /// Milliseconds that these took from their arrival on, all together.
+    #[serde(default)]
+    pub served_ms: u64,
     /// Instances, idle or not.
     #[serde(default)]
     pub instances: u64,

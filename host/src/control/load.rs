@@ -39,6 +39,9 @@ impl Loads {
                 shed: share.shed,
                 waited_ms: share.waited_ms,
                 cpu_ms: share.cpu_ms,
+                served: share.served,
+                served_ms: share.served_ms,
+                lent: share.lent,
             };
             if self.told.get(id) != Some(&load) {
                 self.told.insert(id.clone(), load.clone());

@@ -28,6 +28,11 @@ const SMOOTHED_OVER: f64 = 1.0;
 /// The processors' share that this process had lately. One number for all shares.
 static PROCESS: LazyLock<Mutex<Process>> = LazyLock::new(|| Mutex::new(Process::new()));
 
+/// The part of the processors that this process uses, lately.
+pub(super) fn processors_in_use() -> f64 {
+    PROCESS.lock().utilization()
+}
+
 /// How loaded a share is.
 pub(crate) struct Load {
     admission: Arc<Admission>,

@@ -10,11 +10,8 @@ use std::{
 };
 
 use http::HeaderValue;
-use penstock_api::snapshot::{self, Capacity};
-use penstock_router::{
-    Backend, BackendFuture, Body, CallContext, Error,
-    admit::{Admission, Limits},
-};
+use penstock_api::snapshot;
+use penstock_router::{Backend, BackendFuture, Body, CallContext, Error, admit::Admission};
 use thiserror::Error as ThisError;
 use tokio::sync::Semaphore;
 use wasmtime::{
@@ -26,6 +23,7 @@ use wasmtime_wasi_http::{p2, p3};
 
 use super::{
     graph::{self, LinkError, Node},
+    lend::Room,
     link,
     load::Load,
     scratch::{Scratch, ScratchSpace},
@@ -50,6 +48,8 @@ pub(crate) struct Services {
     pub(crate) linker: Linker<State>,
     pub(crate) artifacts: ArtifactStore,
     pub(crate) slots: Arc<Semaphore>,
+    /// How many there are.
+    pub(crate) all_slots: usize,
     pub(crate) heavy: Arc<HeavyRuntime>,
     /// Bytes of memory for a component that names no limit.
     pub(crate) default_memory: usize,
@@ -107,9 +107,10 @@ pub(crate) struct Share {
     /// Of the share's components those that answer HTTP, by name.
     handlers: BTreeMap<String, Arc<Handler>>,
     pub(crate) admission: Arc<Admission>,
+    room: Arc<Room>,
     /// Whole-request deadline of calls whose route names none.
     pub(crate) request_timeout: Duration,
-    pools: Vec<(Arc<Pool>, u32)>,
+    pools: Vec<Arc<Pool>>,
     /// Of all components, those without a pool among them.
     usages: Vec<Arc<Usage>>,
     spill: Option<Arc<Spill>>,
@@ -197,7 +198,7 @@ impl Share {
         let templates =
             Templates { spec, services, components: &components, volumes: &volumes, usages: &usages }.build()?;
         let (name, id): (Arc<str>, Arc<str>) = (spec.deployment.as_str().into(), spec.id.as_str().into());
-        let (mut answering, mut pools) = (Vec::new(), Vec::new());
+        let (mut answering, mut pools, mut sized) = (Vec::new(), Vec::new(), Vec::new());
         for (component, template) in spec.components.iter().zip(templates) {
             let Some(template) = template else { continue };
             let per_replica = component.pool_size.unwrap_or(0);
@@ -214,11 +215,14 @@ impl Share {
             };
             let pool = Pool::new(template, options);
             pool.warm().await.map_err(|error| StartError::Instance(error.detail))?;
-            pools.push((pool.clone(), per_replica));
+            sized.push((pool.clone(), per_replica));
+            pools.push(pool.clone());
             answering.push((component.name.clone(), pool));
         }
-        let admission = Admission::new(limits(spec.capacity, spec.replicas));
-        let load = Load::new(admission.clone(), pools.iter().map(|(pool, _)| pool.clone()).collect());
+        let room = Room::new(sized, services.slots.clone(), services.all_slots);
+        room.resize(spec.capacity, spec.replicas, spec.standby);
+        let admission = room.admission().clone();
+        let load = Load::new(admission.clone(), pools.clone());
         let passing = services.peers.as_ref().map(|peers| peers.passing(&spec.id));
         let spill = passing.map(|passing| Arc::new(Spill { passing, on: AtomicBool::new(spec.capacity.spill) }));
         let handlers = answering.into_iter().map(|(component, pool)| {
@@ -229,6 +233,7 @@ impl Share {
         Ok(Self {
             handlers,
             admission,
+            room,
             request_timeout,
             pools,
             usages,
@@ -244,14 +249,16 @@ impl Share {
     }
 
     /// Changes the share's capacity while it serves.
-    pub(crate) fn resize(&self, capacity: Capacity, replicas: u32) {
-        self.admission.set_limits(limits(capacity, replicas));
+    pub(crate) fn resize(&self, spec: &snapshot::Share) {
+        self.room.resize(spec.capacity, spec.replicas, spec.standby);
         if let Some(spill) = &self.spill {
-            spill.on.store(capacity.spill, Relaxed);
+            spill.on.store(spec.capacity.spill, Relaxed);
         }
-        for (pool, per_replica) in &self.pools {
-            pool.resize(keep(*per_replica, replicas));
-        }
+    }
+
+    /// Replicas' worth of room that the host lends it now.
+    pub(crate) fn lent(&self) -> u32 {
+        self.room.lent()
     }
 
     /// The backend that a route means: the one it names, or the only one.
@@ -277,7 +284,7 @@ impl Share {
         let spill = self.spill.as_ref().map(|it| it.passing.status()).unwrap_or_default();
         let used = self.usages.iter().map(|usage| usage.read()).sum();
         let none = ShareStats { spill, used, ..ShareStats::default() };
-        self.pools.iter().map(|(pool, _)| pool.stats()).fold(none, |sum, pool| ShareStats {
+        self.pools.iter().map(|pool| pool.stats()).fold(none, |sum, pool| ShareStats {
             idle: sum.idle + pool.idle,
             alive: sum.alive + pool.alive,
             started: sum.started + pool.started,
@@ -291,23 +298,15 @@ impl Share {
 
     /// Now and then: keeps its pools as they should be.
     pub(crate) fn tend(&self) {
-        for (pool, _) in &self.pools {
+        self.room.tend();
+        for pool in &self.pools {
             pool.tend();
         }
     }
 
     /// What is wrong although it is ready, while it is.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.pools.iter().find_map(|(pool, _)| pool.trouble())
-    }
-}
-
-fn limits(capacity: Capacity, replicas: u32) -> Limits {
-    let times = |each: u32| usize::try_from(u64::from(each) * u64::from(replicas)).unwrap_or(usize::MAX);
-    Limits {
-        concurrency: times(capacity.concurrency),
-        queue_depth: times(capacity.queue_depth),
-        queue_timeout: Duration::from_millis(capacity.queue_timeout_ms),
+        self.pools.iter().find_map(|pool| pool.trouble())
     }
 }
 

@@ -76,6 +76,9 @@ impl Lead {
             if state == HostState::Live {
                 self.wake_spread(cx);
             }
+            if state == HostState::Lost {
+                cx.board.forget_host(id.as_str());
+            }
         } else if state != HostState::Live && self.fleet.get(id).is_some_and(|it| !it.shares.is_empty()) {
             // Asked for by a timer: what it has may have to go now.
             self.mark_shares(id);

@@ -16,6 +16,7 @@ use penstock_api::manifest::ObjectKey;
 use tokio::time::Instant;
 
 use super::{
+    autoscale::Autoscaling,
     fleet::Fleet,
     objects,
     service::ServiceRecord,
@@ -25,6 +26,7 @@ use super::{
     write::{Key, Kind, Outcome, Writes},
 };
 use crate::{
+    board::Board,
     controller::Settings,
     hosts::{HostEvent, Hosts},
     metrics::Metrics,
@@ -45,6 +47,7 @@ pub(crate) struct Context<'a> {
     pub(crate) stores: &'a Stores,
     pub(crate) writes: &'a mut Writes,
     pub(crate) hosts: &'a Hosts,
+    pub(crate) board: &'a Board,
     pub(crate) metrics: &'a Metrics,
     pub(crate) now: Timestamp,
     pub(crate) instant: Instant,
@@ -57,6 +60,7 @@ pub(crate) struct Lead {
     pub(super) ports: Ports,
     pub(super) units: BTreeMap<Name, Unit>,
     pub(super) fleet: Fleet,
+    pub(super) autoscaling: Autoscaling,
     pub(super) services: HashMap<Name, ServiceRecord>,
     /// Deployments by the ConfigMaps and Secrets that they refer to.
     pub(super) by_source: HashMap<Source, BTreeSet<Name>>,
@@ -98,6 +102,8 @@ pub(super) enum Wake {
     Spread,
     /// Hosts are to hear of each other's load.
     Peers,
+    /// Replicas are to follow the load.
+    Scale,
 }
 
 // === impl Lead ===
@@ -111,6 +117,7 @@ impl Lead {
             ports: Ports::new(settings.listener_ports.clone()),
             units: BTreeMap::new(),
             fleet: Fleet::default(),
+            autoscaling: Autoscaling::default(),
             services: HashMap::new(),
             by_source: HashMap::new(),
             services_by_source: HashMap::new(),
@@ -150,6 +157,10 @@ impl Lead {
         let routes: Vec<_> = cx.stores.routes().collect();
         for (key, route) in routes {
             this.route_changed(cx, &key, None, Some(&route));
+        }
+        for (name, autoscaler) in cx.stores.autoscalers.iter() {
+            let changed = Changed { name: name.clone(), old: None, new: Some(autoscaler.clone()) };
+            this.autoscaler_changed(&changed);
         }
         let names: Vec<Name> = cx.stores.deployments.iter().map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -238,6 +249,7 @@ impl Lead {
                 self.affect(affected);
                 self.source_changed(cx, &Source::Policy(it.name));
             }
+            News::Autoscaler(it) => self.autoscaler_changed(&it),
         }
     }
 
@@ -254,13 +266,23 @@ impl Lead {
     /// A host says something.
     pub(crate) fn host_event(&mut self, cx: &mut Context<'_>, event: HostEvent) {
         match event {
-            HostEvent::Connected(hello) => self.connected(cx, hello),
-            HostEvent::Report { host, report, changed } => self.reported(cx, &host, &report, &changed),
+            HostEvent::Connected(hello) => {
+                cx.board.forget_host(hello.host.as_str());
+                self.connected(cx, hello);
+            }
+            HostEvent::Report { host, report, changed } => {
+                for share in changed.iter().filter(|it| !report.shares.contains_key(*it)) {
+                    cx.board.forget_share(host.as_str(), share);
+                }
+                self.reported(cx, &host, &report, &changed);
+            }
             HostEvent::Signals { host, machine, signals } => {
+                cx.board.heard(host.as_str(), &signals);
                 if self.fleet.loaded(&host, machine, signals) {
                     self.wake_peers(cx);
                 }
             }
+            // It may serve on, so its load is not forgotten before it is lost.
             HostEvent::Disconnected { host } => self.disconnected(cx, &host),
         }
         cx.metrics.hosts.set(i64::try_from(cx.hosts.connected()).unwrap_or(i64::MAX));
@@ -364,6 +386,7 @@ impl Lead {
                 Wake::Gathered => self.gather(cx),
                 Wake::Spread => self.spread(),
                 Wake::Peers => self.tell_peers(cx),
+                Wake::Scale => self.autoscale(cx),
             }
         }
     }

@@ -54,6 +54,7 @@ impl Lead {
             count.ready += observed.ready;
             seen.push((share, observed));
         }
+        cx.board.serving(name, counts.values().map(|it| it.ready).sum());
         self.deployment_status(cx, name, &deployment, &counts, &seen);
         for set in self.sets_of(cx, name, &deployment) {
             let counts = set.labels().get(labels::REVISION).and_then(|it| counts.get(it)).copied().unwrap_or_default();
@@ -100,6 +101,7 @@ impl Lead {
         };
         let deadline_exceeded = self.deadline_exceeded(cx, name, progress, step.phase, pace.progress_deadline);
         let programmed = self.programmed(cx, name);
+        let autoscaled = self.autoscaled(name);
         let facts = DeploymentStatusFacts {
             name,
             generation: deployment.metadata.generation,
@@ -115,6 +117,7 @@ impl Lead {
             deadline_exceeded,
             programmed: &programmed,
             artifacts_missing: &[],
+            autoscaled: autoscaled.as_ref(),
             findings: &findings,
         };
         let before = deployment.status.as_ref();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use k8s_openapi::api::{
+    autoscaling::v2::HorizontalPodAutoscaler,
     core::v1::{ConfigMap, Node, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Stores {
     pub(crate) grpc_routes: Store<GrpcRoute>,
     pub(crate) grants: Store<ReferenceGrant>,
     pub(crate) policies: Store<TrafficPolicy>,
+    pub(crate) autoscalers: Store<HorizontalPodAutoscaler>,
     /// Names of ReplicaSets by the deployment that owns them.
     sets: HashMap<Name, BTreeSet<Name>>,
 }
@@ -62,6 +64,7 @@ pub(crate) enum News {
     GrpcRoute(Changed<GrpcRoute>),
     Grant(Changed<ReferenceGrant>),
     Policy(Changed<TrafficPolicy>),
+    Autoscaler(Changed<HorizontalPodAutoscaler>),
 }
 
 impl Stores {
@@ -82,6 +85,7 @@ impl Stores {
             grpc_routes: Store::new(watched),
             grants: Store::new(watched),
             policies: Store::new(watched),
+            autoscalers: Store::new(watched),
             sets: HashMap::new(),
         }
     }
@@ -102,6 +106,7 @@ impl Stores {
             && self.grpc_routes.is_synced()
             && self.grants.is_synced()
             && self.policies.is_synced()
+            && self.autoscalers.is_synced()
     }
 
     /// Takes in what a watch says.
@@ -125,6 +130,7 @@ impl Stores {
             Change::GrpcRoute(scope, event) => news(self.grpc_routes.watched(&scope, event), News::GrpcRoute),
             Change::Grant(scope, event) => news(self.grants.watched(&scope, event), News::Grant),
             Change::Policy(scope, event) => news(self.policies.watched(&scope, event), News::Policy),
+            Change::Autoscaler(scope, event) => news(self.autoscalers.watched(&scope, event), News::Autoscaler),
         }
     }
 
@@ -157,7 +163,7 @@ impl Stores {
             }
             Kind::Workload => self.workloads.forget(name).map(News::Workload),
             Kind::Slice => self.slices.forget(name).map(News::Slice),
-            Kind::Deployment | Kind::Host | Kind::Service | Kind::Route(_) | Kind::Event => None,
+            Kind::Deployment | Kind::Scale | Kind::Host | Kind::Service | Kind::Route(_) | Kind::Event => None,
         }
     }
 
@@ -212,6 +218,7 @@ impl Stores {
         count("GRPCRoute", self.grpc_routes.len());
         count("ReferenceGrant", self.grants.len());
         count("TrafficPolicy", self.policies.len());
+        count("HorizontalPodAutoscaler", self.autoscalers.len());
         count("EndpointSlice", self.slices.len());
         count("ConfigMap", self.config_maps.len());
         count("Secret", self.secrets.len());

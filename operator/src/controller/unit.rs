@@ -125,6 +125,7 @@ impl Lead {
             (None, Some(workload)) => resolve_workload(workload, cx.stores),
             (None, None) => return,
         };
+        self.autoscaling_changed(cx, name);
         let unit = self.units.entry(name.clone()).or_default();
         unit.alone = deployment.is_none();
         if let Some(share) = &resolved.share {
@@ -151,6 +152,8 @@ impl Lead {
 
     /// Forgets a deployment that is gone and has no share left.
     fn forget_unit(&mut self, cx: &mut Context<'_>, name: &Name) {
+        cx.board.forget(name);
+        self.autoscaling_changed(cx, name);
         let Some(unit) = self.units.remove(name) else { return };
         let affected = self.tables.set_deployment(name, None);
         self.affect(affected);
@@ -325,7 +328,8 @@ impl Lead {
         let has_it = || told.report.as_ref().is_some_and(|it| it.shares.contains_key(&id()));
         let remains = || unit.remains.get(revision).filter(|_| has_it()).cloned();
         let share = unit.contents.get(revision).cloned().or_else(before).or_else(remains)?;
-        Some(HostShare { share, replicas })
+        let standby = present(cx.stores, name).is_some_and(|it| it.spec.scale_to_zero.unwrap_or(false));
+        Some(HostShare { share, replicas, standby })
     }
 
     // === how its shares are ===

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{
+        autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec},
         core::v1::{ConfigMap, Node, NodeSpec, NodeStatus, Pod, PodSpec, PodStatus, Secret, Service, ServiceStatus},
         discovery::v1::EndpointSlice,
     },
@@ -59,6 +60,7 @@ pub(crate) enum Change {
     GrpcRoute(Scope, Event<GrpcRoute>),
     Grant(Scope, Event<ReferenceGrant>),
     Policy(Scope, Event<TrafficPolicy>),
+    Autoscaler(Scope, Event<HorizontalPodAutoscaler>),
 }
 
 /// Where is watched.
@@ -102,6 +104,7 @@ pub(crate) fn all(client: &Client, scopes: &Scopes, metrics: &Metrics) -> (mpsc:
         });
         let ours = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PENSTOCK);
         watches.namespaced(scope, config.clone().labels(&ours), Change::Slice, |_: &mut EndpointSlice| {});
+        watches.namespaced(scope, config.clone(), Change::Autoscaler, slim_autoscaler);
         watches.namespaced(scope, config.clone(), Change::ConfigMap, |it: &mut ConfigMap| it.binary_data = None);
         watches.namespaced(scope, config.clone().fields(SECRETS), Change::Secret, |_: &mut Secret| {});
     }
@@ -116,6 +119,14 @@ pub(crate) fn all(client: &Client, scopes: &Scopes, metrics: &Metrics) -> (mpsc:
     watches.namespaced(&own, config.clone().labels(&pods), Change::Pod, slim_pod);
     watches.cluster(config, Change::Node, slim_node);
     (receiver, watches.tasks)
+}
+
+/// What is read of an autoscaler: what it scales.
+fn slim_autoscaler(autoscaler: &mut HorizontalPodAutoscaler) {
+    let target = std::mem::take(&mut autoscaler.spec.scale_target_ref);
+    autoscaler.spec = HorizontalPodAutoscalerSpec { scale_target_ref: target, ..Default::default() };
+    autoscaler.status = None;
+    autoscaler.metadata.annotations = None;
 }
 
 /// What is read of a pod: metadata, its node, its phase, whether it is ready, and its addresses.

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Deployment,
+    /// Of a deployment.
+    Scale,
     ReplicaSet,
     Workload,
     Host,
@@ -57,6 +59,8 @@ pub(crate) enum Action {
     Create(Bytes),
     /// Delete the object with this uid.
     Delete(String),
+    /// Have so many replicas, unless somebody else has changed the number in between.
+    Scale { from: Option<u32>, to: u32 },
 }
 
 /// An object as the API server has it now.
@@ -71,7 +75,7 @@ pub(crate) enum Written {
     Service(Service),
     HttpRoute(HttpRoute),
     GrpcRoute(GrpcRoute),
-    /// An Event: nobody reads them.
+    /// An Event, or a scale: nobody reads them.
     Event,
 }
 
@@ -249,6 +253,7 @@ impl Writes {
             _ if key.status => "status",
             Some(Action::Delete(_)) => "delete",
             Some(Action::Create(_)) => "create",
+            Some(Action::Scale { .. }) => "scale",
             _ => "apply",
         };
         let outcome = match result {
@@ -316,6 +321,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Deployment => "WorkloadDeployment",
+            Self::Scale => "Scale",
             Self::ReplicaSet => "WorkloadReplicaSet",
             Self::Workload => "Workload",
             Self::Host => "Host",
@@ -329,7 +335,7 @@ impl Kind {
     fn path(self, name: &Name) -> String {
         let namespace = Some(name.namespace.as_str());
         match self {
-            Self::Deployment => WorkloadDeployment::url_path(&(), namespace),
+            Self::Deployment | Self::Scale => WorkloadDeployment::url_path(&(), namespace),
             Self::ReplicaSet => WorkloadReplicaSet::url_path(&(), namespace),
             Self::Workload => Workload::url_path(&(), namespace),
             Self::Host => Host::url_path(&(), namespace),
@@ -359,7 +365,9 @@ fn judge(error: &kube::Error, key: &Key, verb: &'static str) -> Outcome {
     };
     let message = &status.message;
     match (status.code, verb) {
-        (404, "status" | "delete") => Outcome::Missing,
+        (404, "status" | "delete" | "scale") => Outcome::Missing,
+        // Somebody else has scaled it: what comes next is decided from there.
+        (409 | 422, "scale") => Outcome::Another,
         // What is known here is old, and a watch will tell.
         (409, "delete" | "create") => Outcome::Another,
         // The namespace is gone.
@@ -389,6 +397,17 @@ async fn send(client: &Client, key: &Key, action: Action) -> Result<Option<Writt
             .uri(format!("{base}?fieldManager={FIELD_MANAGER}"))
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_vec()),
+        Action::Scale { from, to } => {
+            let mut patch = vec![serde_json::json!({ "op": "replace", "path": "/spec/replicas", "value": to })];
+            if let Some(from) = from {
+                patch.insert(0, serde_json::json!({ "op": "test", "path": "/spec/replicas", "value": from }));
+            }
+            Request::builder()
+                .method(Method::PATCH)
+                .uri(format!("{base}/{}/scale?fieldManager={FIELD_MANAGER}-autoscaler", key.name.name))
+                .header(CONTENT_TYPE, "application/json-patch+json")
+                .body(body(&patch).to_vec())
+        }
         Action::Delete(uid) => {
             let options = serde_json::json!({
                 "apiVersion": "v1",
@@ -416,7 +435,7 @@ async fn send(client: &Client, key: &Key, action: Action) -> Result<Option<Writt
         Kind::Service => Written::Service(typed(client, request).await?),
         Kind::Route(RouteKind::Http) => Written::HttpRoute(typed(client, request).await?),
         Kind::Route(RouteKind::Grpc) => Written::GrpcRoute(typed(client, request).await?),
-        Kind::Event => {
+        Kind::Event | Kind::Scale => {
             client.request_text(request).await?;
             Written::Event
         }

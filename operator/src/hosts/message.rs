@@ -71,6 +71,9 @@ pub(super) fn signals(load: control::Load) -> (MachineSignal, Vec<ShareSignal>) 
         shed: share.shed,
         waited_ms: share.waited_ms,
         cpu_ms: share.cpu_ms,
+        served: share.served,
+        served_ms: share.served_ms,
+        lent: share.lent,
     });
     (machine, shares.collect())
 }

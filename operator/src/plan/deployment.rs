@@ -74,6 +74,9 @@ pub struct WantedReplicaSet {
     pub replicas: u32,
 }
 
+/// Hosts that answer for a deployment at zero: one may be lost.
+const STANDBY_HOSTS: u32 = 2;
+
 /// A Workload as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedWorkload {
@@ -81,7 +84,7 @@ pub struct WantedWorkload {
     pub revision: String,
     /// Its `spec.hostId`.
     pub host: HostId,
-    /// Its `spec.replicas`; never 0.
+    /// Its `spec.replicas`; 0: it is on standby.
     pub replicas: u32,
 }
 
@@ -144,6 +147,9 @@ pub fn deployment_step(facts: &DeploymentFacts<'_>) -> DeploymentStep {
             .map(|it| (it.host.clone(), Held { replicas: it.replicas, ready: it.ready }))
             .collect();
         let placement = match replicas {
+            0 if on_standby(facts, wanted, &state.revision) => {
+                placement::standby(STANDBY_HOSTS, &held, facts.hosts, &spread)
+            }
             0 => Placement::default(),
             _ => placement::place(replicas, &held, facts.hosts, &spread),
         };
@@ -168,6 +174,19 @@ pub fn deployment_step(facts: &DeploymentFacts<'_>) -> DeploymentStep {
         step.selected = placement::place(0, &BTreeMap::new(), facts.hosts, &spread).selected;
     }
     step
+}
+
+/// Whether a revision without replicas is to answer all the same: the wanted one of a deployment that is at zero, and until that
+/// one can, the one before.
+fn on_standby(facts: &DeploymentFacts<'_>, wanted: Option<&str>, revision: &str) -> bool {
+    if !facts.spec.scale_to_zero.unwrap_or(false) || facts.spec.replicas != Some(0) {
+        return false;
+    }
+    let serves = |revision: &str| facts.workloads.iter().any(|it| it.revision == revision && it.ready_since.is_some());
+    match wanted {
+        Some(wanted) if wanted != revision => !serves(wanted) && serves(revision),
+        _ => true,
+    }
 }
 
 /// The wanted revision, unless it would be new and changes wait.

@@ -44,7 +44,7 @@ pub struct Spread<'a> {
 /// Where replicas go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// Replicas by host; never 0.
+    /// Replicas by host; 0: on [`standby`].
     pub shares: BTreeMap<HostId, u32>,
     /// Replicas for which there is no host.
     pub unplaced: u32,
@@ -108,6 +108,15 @@ pub fn place(replicas: u32, current: &BTreeMap<HostId, Held>, hosts: &[HostView]
     };
     let shares = slots.into_iter().filter(|it| it.goal > 0).map(|it| (it.host.id.clone(), it.goal)).collect();
     Placement { shares, unplaced, selected }
+}
+
+/// Which hosts answer for a revision without replicas: at most so many, those that it is on before others.
+#[must_use]
+pub fn standby(most: u32, current: &BTreeMap<HostId, Held>, hosts: &[HostView], spread: &Spread<'_>) -> Placement {
+    let held = current.keys().map(|host| (host.clone(), Held { replicas: 1, ready: 1 })).collect();
+    let one_each = Spread { topology: &[], ..*spread };
+    let placed = place(most, &held, hosts, &one_each);
+    Placement { shares: placed.shares.into_keys().map(|host| (host, 0)).collect(), unplaced: 0, ..placed }
 }
 
 /// A host that can be used.

@@ -13,6 +13,8 @@ pub struct HostShare {
     pub share: Arc<Share>,
     /// How many replicas of it the host has.
     pub replicas: u32,
+    /// Whether it answers without any.
+    pub standby: bool,
 }
 
 /// A host's snapshot: these shares, the listeners of all Services that they are behind, and the shared listener with the
@@ -25,7 +27,7 @@ pub fn snapshot_for(version: u64, shares: &[HostShare], tables: &Tables) -> Snap
     let mut listeners: Vec<Listener> = services.flat_map(|it| &it.listeners).map(|it| Listener::clone(it)).collect();
     listeners.extend(tables.shared_listener(&deployments));
     listeners.sort_by(|a, b| a.name.cmp(&b.name));
-    let share = |it: &HostShare| Share { replicas: it.replicas, ..Share::clone(&it.share) };
+    let share = |it: &HostShare| Share { replicas: it.replicas, standby: it.standby, ..Share::clone(&it.share) };
     let mut shares: Vec<Share> = shares.iter().map(share).collect();
     shares.sort_by(|a, b| a.id.cmp(&b.id));
     Snapshot { version, shares, listeners }

@@ -1,6 +1,7 @@
 //! What statuses say. Times of conditions change only with their status, and equal facts make an equal status, so that an
 //! unchanged one need not be written again.
 
+mod autoscaled;
 mod deployment;
 mod host;
 mod replica_set;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 pub use self::{
+    autoscaled::Autoscaled,
     deployment::{DeploymentStatusFacts, Failure, Programmed, deployment},
     host::{HostStatusFacts, host},
     replica_set::{ReplicaSetStatusFacts, replica_set},

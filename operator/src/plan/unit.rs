@@ -20,6 +20,8 @@ pub(super) struct Unit<'a> {
     /// The path of `spec` in the object.
     pub(super) at: &'static str,
     pub(super) replicas: u32,
+    /// Whether it is reachable with no replicas too.
+    pub(super) standby: bool,
     /// Seconds since the epoch.
     pub(super) created: Option<i64>,
     /// The template's labels and annotations: a new annotation is how people restart a deployment.
@@ -76,6 +78,7 @@ pub(super) fn of_deployment<'a>(name: &Name, it: &'a WorkloadDeployment) -> Unit
         spec: &template.spec,
         at: "spec.template.spec",
         replicas: it.spec.replicas.unwrap_or(1),
+        standby: it.spec.scale_to_zero.unwrap_or(false),
         created: created(&it.metadata),
         marks: [Some(&template.labels), Some(&template.annotations)],
         services,
@@ -88,6 +91,7 @@ pub(super) fn of_workload<'a>(name: &Name, it: &'a Workload) -> Unit<'a> {
         spec: &it.spec,
         at: "spec",
         replicas: it.spec.replicas.unwrap_or(1),
+        standby: false,
         created: created(&it.metadata),
         marks: [None, None],
         services: service(it.spec.kubernetes.as_ref(), "spec").into_iter().collect(),

@@ -66,6 +66,7 @@ fn share(
     };
     share.revision = revision::of(&share, unit);
     share.id = format!("{}@{}", share.deployment, share.revision);
+    share.standby = unit.standby;
     share
 }
 
@@ -77,6 +78,7 @@ fn capacity(given: Option<&penstock_api::workload::Capacity>) -> Capacity {
         queue_depth: given.queue_depth.unwrap_or(default.queue_depth),
         queue_timeout_ms: given.queue_timeout.map_or(default.queue_timeout_ms, |it| it.as_millis()),
         spill: given.when_full == Some(WhenFull::Spill),
+        burst: given.burst.unwrap_or(0),
     }
 }
 

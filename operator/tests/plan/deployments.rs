@@ -27,6 +27,8 @@ struct Cluster {
     workloads: BTreeMap<(String, HostId), (u32, u32)>,
     now: Timestamp,
     ready_since: Timestamp,
+    /// Shares without replicas that serve.
+    standing: BTreeSet<(String, HostId)>,
     /// A revision that never serves.
     broken: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Cluster {
             workloads: BTreeMap::new(),
             now,
             ready_since: now,
+            standing: BTreeSet::new(),
             broken: None,
         }
     }
@@ -61,7 +64,8 @@ impl Cluster {
                 host: host.clone(),
                 replicas: *replicas,
                 ready: *ready,
-                ready_since: (*ready > 0).then_some(self.ready_since),
+                ready_since: (*ready > 0 || self.standing.contains(&(revision.clone(), host.clone())))
+                    .then_some(self.ready_since),
             })
             .collect();
         deployment_step(&DeploymentFacts {
@@ -95,6 +99,9 @@ impl Cluster {
         for ((revision, host), it) in &mut self.workloads {
             if Some(revision) != self.broken.as_ref() && !gone.contains(host) {
                 it.1 = it.0;
+                if it.0 == 0 {
+                    self.standing.insert((revision.clone(), host.clone()));
+                }
             }
         }
     }
@@ -368,4 +375,53 @@ proptest! {
         let level = replicas / 5;
         prop_assert!(it.workloads.values().all(|(replicas, _)| (level..=level + 1).contains(replicas)), "{}", it.show());
     }
+}
+
+/// Which shares a step wants, as `revision@host=replicas`.
+fn shares(step: &DeploymentStep) -> Vec<String> {
+    step.workloads.iter().map(|it| format!("{}@{}={}", it.revision, it.host, it.replicas)).collect()
+}
+
+#[test]
+fn at_zero_two_hosts_answer_if_it_is_asked_for() {
+    let mut cluster = Cluster::new(3, "h1 h2 h3");
+    cluster.run(4);
+    cluster.spec.replicas = Some(0);
+    let step = cluster.run(3);
+    assert_eq!((shares(&step), step.selected), (vec![], 3), "nobody asked for it");
+
+    cluster.spec.scale_to_zero = Some(true);
+    let step = cluster.run(3);
+    assert_eq!(shares(&step).len(), 2, "{step:?}");
+    assert!(shares(&step).iter().all(|it| it.starts_with("a@") && it.ends_with("=0")), "{step:?}");
+    assert_eq!((step.phase, step.unplaced), (Phase::Complete, 0));
+
+    // The first replica comes to one of them, and the other lets go.
+    let standby: BTreeSet<HostId> = step.workloads.iter().map(|it| it.host.clone()).collect();
+    cluster.spec.replicas = Some(1);
+    let step = cluster.run(3);
+    let [only] = &step.workloads[..] else { panic!("{step:?}") };
+    assert!(standby.contains(&only.host) && only.replicas == 1, "{step:?}");
+
+    // Going back to zero, the host that serves is one of the two.
+    cluster.spec.replicas = Some(0);
+    let step = cluster.plan();
+    assert!(shares(&step).contains(&format!("a@{}=0", only.host)), "{step:?}");
+}
+
+#[test]
+fn at_zero_an_old_revision_answers_until_the_new_one_does() {
+    let mut cluster = Cluster::new(0, "h1 h2 h3");
+    cluster.spec.scale_to_zero = Some(true);
+    let before = shares(&cluster.run(3));
+    assert_eq!(before.len(), 2);
+    (cluster.wanted, cluster.broken) = (Some("b".into()), Some("b".into()));
+    let step = cluster.run(3);
+    let of = |step: &DeploymentStep, revision: &str| {
+        shares(step).iter().filter(|it| it.starts_with(&format!("{revision}@"))).count()
+    };
+    assert_eq!((of(&step, "a"), of(&step, "b")), (2, 2), "{step:?}");
+    cluster.broken = None;
+    let step = cluster.run(3);
+    assert_eq!((of(&step, "a"), of(&step, "b")), (0, 2), "{step:?}");
 }

@@ -68,7 +68,7 @@ fn at_scale() {
         for it in &step {
             let at = by_id[&it.host];
             hosts[at].used += it.replicas;
-            by_host[at].push(HostShare { share: one.share.clone().unwrap(), replicas: it.replicas });
+            by_host[at].push(HostShare { share: one.share.clone().unwrap(), replicas: it.replicas, standby: false });
         }
         workloads.push(step);
     }

@@ -9,8 +9,9 @@ use penstock_operator::{
     hosts::ShareState,
     plan::{
         AnyRoute, DeploymentStep, Finding, HostState, Name, Phase, Severity, WantedReplicaSet,
+        autoscale::Limit,
         status::{
-            CONTROLLER, DeploymentStatusFacts, Failure, HostStatusFacts, Programmed, ReplicaSetStatusFacts,
+            Autoscaled, CONTROLLER, DeploymentStatusFacts, Failure, HostStatusFacts, Programmed, ReplicaSetStatusFacts,
             WorkloadStatusFacts, deployment, host, replica_set, route, service, workload,
         },
     },
@@ -152,6 +153,7 @@ impl Given {
             deadline_exceeded: false,
             programmed: &self.programmed,
             artifacts_missing: &[],
+            autoscaled: None,
             findings: &[],
         }
     }
@@ -189,6 +191,27 @@ fn a_deployment_that_is_done() {
     assert_eq!(status.previous_replica_set.unwrap().name, "app-a");
     assert_eq!((status.current_replicas, status.replicas.unwrap().ready), (Some(4), 4));
     assert!(status.selector.unwrap().contains("workload-deployment=app"));
+}
+
+#[test]
+fn autoscaling_says_who_scales_and_what_keeps_it() {
+    let given = Given::new();
+    let scaling = |it: Autoscaled| {
+        let status = deployment(None, &DeploymentStatusFacts { autoscaled: Some(&it), ..given.facts() }, now());
+        let said = said(&status, &["ScalingActive", "ScalingLimited"]);
+        (said, message(&status.conditions, "ScalingActive").to_owned())
+    };
+    let (said_now, _) = scaling(Autoscaled::Active(None));
+    assert_eq!(said_now, ["ScalingActive=True FollowsLoad", "ScalingLimited=False DesiredWithinRange"]);
+    let (said_now, _) = scaling(Autoscaled::Active(Some(Limit::TooManyReplicas)));
+    assert_eq!(said_now, ["ScalingActive=True FollowsLoad", "ScalingLimited=True TooManyReplicas"]);
+    let (said_now, text) = scaling(Autoscaled::ByAnother("keda-hpa-app".into()));
+    assert_eq!(said_now[0], "ScalingActive=False AmbiguousAutoscaler");
+    assert!(text.contains("keda-hpa-app") && text.contains("remove one of them"), "{text}");
+    let (said_now, text) = scaling(Autoscaled::Invalid("spec.autoscaling.maxReplicas: write at least 1".into()));
+    assert_eq!(said_now[0], "ScalingActive=False InvalidAutoscaling");
+    assert_eq!(text, "spec.autoscaling.maxReplicas: write at least 1");
+    assert_eq!(said(&deployment(None, &given.facts(), now()), &["ScalingActive", "ScalingLimited"]), [""; 0]);
 }
 
 #[test]

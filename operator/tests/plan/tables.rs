@@ -116,8 +116,11 @@ impl Kept {
     /// The snapshot of a host with one replica of each of these.
     fn snapshot(&self, deployments: &[&str]) -> Snapshot {
         let share = |it: &&str| self.resolved.get(*it).and_then(|it| it.share.clone());
-        let shares: Vec<HostShare> =
-            deployments.iter().filter_map(share).map(|share| HostShare { share, replicas: 1 }).collect();
+        let shares: Vec<HostShare> = deployments
+            .iter()
+            .filter_map(share)
+            .map(|share| HostShare { share, replicas: 1, standby: false })
+            .collect();
         snapshot_for(7, &shares, &self.tables)
     }
 
@@ -395,7 +398,7 @@ proptest! {
                 Err(key) => kept.remove(&key),
             };
             for (name, resolved) in &kept.resolved {
-                let now = snapshot_for(0, &[HostShare { share: shared(resolved), replicas: 1 }], &kept.tables);
+                let now = snapshot_for(0, &[HostShare { share: shared(resolved), replicas: 1, standby: false }], &kept.tables);
                 let same = before.get(name).is_none_or(|it| it.listeners == now.listeners);
                 prop_assert!(same || affected.deployments.contains(name.as_str()), "{} is not told", name);
                 before.insert(name.clone(), now);

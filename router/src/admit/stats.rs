@@ -45,6 +45,10 @@ pub struct AdmissionStats {
     pub left: u64,
     /// How long those admitted had waited.
     pub wait: WaitHistogram,
+    /// Requests whose answer has ended, however it did, in all.
+    pub served: u64,
+    /// How long these took from their arrival on, all together.
+    pub served_for: Duration,
 }
 
 /// Refusals by cause.
@@ -80,6 +84,8 @@ pub(super) struct Counters {
     pub(super) deadline: AtomicU64,
     pub(super) draining: AtomicU64,
     pub(super) left: AtomicU64,
+    served: AtomicU64,
+    served_nanos: AtomicU64,
     sum: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
     recent: AtomicU64,
@@ -120,6 +126,17 @@ impl Counters {
         }
         self.sum.fetch_add(nanos(wait), Relaxed);
         self.observe(wait);
+    }
+
+    /// Somebody who was admitted has their answer.
+    pub(super) fn served(&self, total: Duration) {
+        self.served.fetch_add(1, Relaxed);
+        self.served_nanos.fetch_add(nanos(total), Relaxed);
+    }
+
+    /// How many were served, and how long that took.
+    pub(super) fn all_served(&self) -> (u64, Duration) {
+        (self.served.load(Relaxed), Duration::from_nanos(self.served_nanos.load(Relaxed)))
     }
 
     /// Somebody's wait ended, one way or another.

@@ -208,12 +208,14 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        drop(self.permit.take());
+        let now = Instant::now();
+        if let Some(permit) = self.permit.take() {
+            permit.served(now - self.started);
+        }
         self.judge();
         if self.upload.is_some() {
             self.peer.leaves_unread(false);
         }
-        let now = Instant::now();
         self.peer.end(now);
         // This may run while a panic unwinds, where a second one would end the process.
         if catch_unwind(AssertUnwindSafe(|| self.tell(now))).is_err() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the cluster's programs with Go into the cache; what did not change is not built again.
-# usage: build.sh [core|coredns|helm]…   (default: core coredns)
+# usage: build.sh [core|coredns|helm|keda]…   (default: core coredns)
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/lib/settings.sh"
@@ -44,6 +44,10 @@ for what; do
   case $what in
     core | helm) "$what" ;;
     coredns) build coredns coredns . ;;
+    keda)
+      for program in operator adapter webhooks; do
+        build keda "keda-$program" "github.com/kedacore/keda/v2/cmd/$program"
+      done ;;
     *) echo "build what? $what" >&2; exit 2 ;;
   esac
 done

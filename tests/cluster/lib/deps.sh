@@ -7,4 +7,4 @@ policy=/usr/sbin/policy-rc.d
 [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; trap 'rm -f $policy' EXIT; }
 apt-get install -q -y --no-install-recommends \
   containerd runc containernetworking-plugins iproute2 nftables iptables kmod procps \
-  openssl curl jq busybox-static gcc libc6-dev binutils
+  openssl curl jq busybox-static gcc libc6-dev binutils prometheus

@@ -6,8 +6,9 @@
 //! in time waits as backlog, and its latency counts from when it was due.
 
 use std::{
+    fmt,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -38,9 +39,18 @@ pub(super) struct Pace {
     open: Option<Schedule>,
 }
 
+/// When each request falls due in open loop, from the start.
+#[derive(Clone)]
+pub(super) enum Arrivals {
+    /// So many a second, evenly spaced.
+    Steady(f64),
+    /// As a function of the request's id says, which never falls; `None` from the first id that is never due.
+    Planned(Arc<dyn Fn(u64) -> Option<Duration> + Send + Sync>),
+}
+
 #[derive(Debug)]
 struct Schedule {
-    rate: f64,
+    arrivals: Arrivals,
     grace: Duration,
     /// Tickets issued so far: `taken <= issued`.
     issued: AtomicU64,
@@ -58,11 +68,11 @@ impl Pace {
         start: Instant,
         duration: Option<Duration>,
         count: Option<u64>,
-        rate: Option<f64>,
+        arrivals: Option<Arrivals>,
         grace: Duration,
     ) -> Self {
-        let open = rate.map(|rate| Schedule {
-            rate,
+        let open = arrivals.map(|arrivals| Schedule {
+            arrivals,
             grace,
             issued: AtomicU64::new(0),
             due: Semaphore::new(0),
@@ -114,13 +124,7 @@ impl Pace {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < issued).then(|| taken + 1))
             .ok()?;
         let expired = schedule.expiry.get().is_some_and(|expiry| Instant::now() >= *expiry);
-        Some(Ticket { id, intended: self.due_at(schedule, id), expired })
-    }
-
-    fn due_at(&self, schedule: &Schedule, id: u64) -> Instant {
-        #[allow(clippy::cast_precision_loss, reason = "ids stay far below 2^52")]
-        let after = Duration::from_secs_f64(id as f64 / schedule.rate);
-        self.start + after
+        Some(Ticket { id, intended: self.start + schedule.arrivals.due(id)?, expired })
     }
 
     /// Issues tickets until the end; the body of the pacer's thread. Returns at once in closed loop.
@@ -129,7 +133,7 @@ impl Pace {
         let _ = schedule.pacer.set(thread::current());
         let mut issued = 0;
         while issued < self.limit && !self.stopped.load(Ordering::Acquire) {
-            let due = self.due_at(schedule, issued);
+            let Some(due) = schedule.arrivals.due(issued).map(|due| self.start + due) else { break };
             if self.end.is_some_and(|end| due >= end) {
                 break;
             }
@@ -145,6 +149,27 @@ impl Pace {
         }
         let _ = schedule.expiry.set(Instant::now() + schedule.grace);
         schedule.due.close();
+    }
+}
+
+// === impl Arrivals ===
+
+impl Arrivals {
+    fn due(&self, id: u64) -> Option<Duration> {
+        match self {
+            #[allow(clippy::cast_precision_loss, reason = "ids stay far below 2^52")]
+            Self::Steady(rate) => Some(Duration::from_secs_f64(id as f64 / rate)),
+            Self::Planned(due) => due(id),
+        }
+    }
+}
+
+impl fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Steady(rate) => write!(f, "{rate}/s"),
+            Self::Planned(_) => f.write_str("as planned"),
+        }
     }
 }
 
@@ -165,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn a_schedule_does_not_wait_for_workers() {
         let start = Instant::now();
-        let pace = Pace::new(start, Some(Duration::from_millis(100)), None, Some(1_000.0), GRACE);
+        let pace = Pace::new(start, Some(Duration::from_millis(100)), None, Some(Arrivals::Steady(1_000.0)), GRACE);
         pace.issue(); // Nobody took a ticket while this ran: the worst stall there is.
         let tickets = drain(&pace).await;
         assert_eq!(tickets.len(), 100);
@@ -178,8 +203,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_plan_says_when_each_request_is_due_and_which_is_the_last() {
+        let start = Instant::now();
+        let due = [0, 30, 30, 40].map(Duration::from_millis);
+        let planned = Arrivals::Planned(Arc::new(move |id| due.get(usize::try_from(id).ok()?).copied()));
+        let pace = Pace::new(start, Some(GRACE), None, Some(planned), GRACE);
+        pace.issue();
+        assert!(start.elapsed() >= Duration::from_millis(40));
+        let intended: Vec<_> = drain(&pace).await.iter().map(|it| it.intended - start).collect();
+        assert_eq!(intended, due);
+    }
+
+    #[tokio::test]
     async fn the_backlog_is_never_forgotten() {
-        let pace = Pace::new(Instant::now(), None, Some(10), Some(100_000.0), Duration::ZERO);
+        let pace = Pace::new(Instant::now(), None, Some(10), Some(Arrivals::Steady(100_000.0)), Duration::ZERO);
         pace.issue();
         let tickets = drain(&pace).await;
         assert_eq!(tickets.iter().map(|ticket| ticket.id).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
@@ -198,7 +235,13 @@ mod tests {
 
     #[test]
     fn a_stop_ends_the_schedule_early() {
-        let pace = std::sync::Arc::new(Pace::new(Instant::now(), Some(GRACE * 100), None, Some(0.01), GRACE));
+        let pace = std::sync::Arc::new(Pace::new(
+            Instant::now(),
+            Some(GRACE * 100),
+            None,
+            Some(Arrivals::Steady(0.01)),
+            GRACE,
+        ));
         let pacer = thread::spawn({
             let pace = pace.clone();
             move || pace.issue()

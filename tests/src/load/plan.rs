@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, response};
 use http_body_util::Full;
 
-use super::Running;
+use super::{Running, pace::Arrivals};
 
 /// Makes the request of one id. Its URI is path and query only; the generator adds authority and id header.
 pub type MakeRequest = Arc<dyn Fn(u64) -> Request<Full<Bytes>> + Send + Sync>;
@@ -68,7 +68,7 @@ pub struct Plan {
     pub(super) protocol: Protocol,
     pub(super) connections: usize,
     pub(super) threads: usize,
-    pub(super) rate: Option<f64>,
+    pub(super) arrivals: Option<Arrivals>,
     pub(super) duration: Option<Duration>,
     pub(super) count: Option<u64>,
     pub(super) timeout: Duration,
@@ -97,7 +97,7 @@ impl Plan {
             protocol: Protocol::Http1,
             connections: 1,
             threads: 1,
-            rate: None,
+            arrivals: None,
             duration: None,
             count: None,
             timeout: Duration::from_secs(10),
@@ -191,7 +191,15 @@ impl Plan {
     /// Open loop: so many requests a second fall due, evenly spaced.
     #[must_use]
     pub fn rate(mut self, per_second: f64) -> Self {
-        self.rate = Some(per_second);
+        self.arrivals = Some(Arrivals::Steady(per_second));
+        self
+    }
+
+    /// Open loop: each request falls due as long after the start as this says of its id, such as
+    /// [`Ramp::due`](crate::autoscale::ramp::Ramp::due). It never falls with the id; `None`: no more requests.
+    #[must_use]
+    pub fn arrivals(mut self, due: impl Fn(u64) -> Option<Duration> + Send + Sync + 'static) -> Self {
+        self.arrivals = Some(Arrivals::Planned(Arc::new(due)));
         self
     }
 
@@ -272,7 +280,7 @@ impl Plan {
             return Err(Refused::Address(self.target.ip()));
         }
         let streams = if let Protocol::Http2 { streams } = self.protocol { streams } else { 1 };
-        let silent = self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0);
+        let silent = matches!(self.arrivals, Some(Arrivals::Steady(rate)) if !rate.is_finite() || rate <= 0.0);
         if self.connections == 0 || self.threads == 0 || streams == 0 || silent {
             return Err(Refused::Nothing);
         }

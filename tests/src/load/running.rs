@@ -37,9 +37,9 @@ pub struct Running {
 impl Running {
     pub(super) fn start(plan: Plan) -> Result<Self, Refused> {
         let started = Instant::now();
-        let pace = Pace::new(started, plan.duration, plan.count, plan.rate, plan.timeout);
+        let pace = Pace::new(started, plan.duration, plan.count, plan.arrivals.clone(), plan.timeout);
         let threads = plan.threads.min(plan.connections);
-        let open = plan.rate.is_some();
+        let open = plan.arrivals.is_some();
         let shared = Arc::new(Shared { plan, pace, live: Live::default(), connections: AtomicU32::new(0) });
         let mut running = Self { shared, started, tallies: Vec::new() };
         for index in 0..threads {

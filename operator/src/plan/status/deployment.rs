@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::LocalObjectReference;
 use penstock_api::{WorkloadDeploymentStatus, conditions as is, reasons, replica_set::ReplicaCounts};
 
-use super::{Draft, errors, first, merge};
+use super::{Autoscaled, Draft, autoscaled, errors, first, merge};
 use crate::plan::{DeploymentStep, Finding, Name, Phase, names};
 
 /// A share of the wanted revision that could not be started, or that crashes.
@@ -62,6 +62,8 @@ pub struct DeploymentStatusFacts<'a> {
     pub programmed: &'a Programmed,
     /// Artifacts that are not there yet.
     pub artifacts_missing: &'a [String],
+    /// How its autoscaling stands, if it has any.
+    pub autoscaled: Option<&'a Autoscaled>,
     /// All that is to be said about it.
     pub findings: &'a [Finding],
 }
@@ -74,7 +76,7 @@ pub fn deployment(
     now: Timestamp,
 ) -> WorkloadDeploymentStatus {
     let deploy = deploy(facts);
-    let drafts = vec![
+    let mut drafts = vec![
         artifact(facts),
         sync(facts),
         deploy.clone(),
@@ -84,6 +86,7 @@ pub fn deployment(
         programmed(facts),
         healthy(facts),
     ];
+    drafts.extend(facts.autoscaled.into_iter().flat_map(autoscaled::drafts));
     let conditions = previous.map(|it| it.conditions.as_slice()).unwrap_or_default();
     let set = |revision: &str| LocalObjectReference { name: names::replica_set(&facts.name.name, revision) };
     let counts = ReplicaCounts {

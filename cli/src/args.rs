@@ -15,7 +15,7 @@ use penstock_api::duration::GatewayDuration;
 Start here:
   penstock dev examples/quickstart/manifests    # then open http://localhost:8000/
 
-Exit codes: 0 done, 1 failed, 2 arguments that make no sense."
+Exit codes: 0 done, 1 failed, 2 arguments that make no sense, or (doctor) a cluster that cannot be looked at."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show, await or take back the revisions of a deployment in a cluster.
     Rollout(RolloutArgs),
+    /// Say what in a cluster keeps autoscaling from working, and what to do about it.
+    Doctor(DoctorArgs),
     /// Write a completion script for a shell.
     #[command(
         after_help = "Example:\n  penstock completions bash > ~/.local/share/bash-completion/completions/penstock"
@@ -246,6 +248,33 @@ pub(crate) struct UndoArgs {
     /// The number of the revision, as `history` lists it; 0: the one before the newest.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) to_revision: Option<u64>,
+}
+
+/// Looks at WorkloadDeployments, at the HorizontalPodAutoscalers and KEDA ScaledObjects that scale them, and at who serves
+/// their metrics, and says what keeps autoscaling from working. It changes nothing. Exits with 1 if there are errors, and
+/// with 2 if it cannot look.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  penstock doctor
+  penstock doctor -A
+  penstock doctor -n shop -o json | jq -r '.findings[] | select(.level == \"error\") | .object'")]
+pub(crate) struct DoctorArgs {
+    /// The namespace to look at [default: that of the context].
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+    /// Look at all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// The kubeconfig [default: KUBECONFIG, then ~/.kube/config].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: the current one].
+    #[arg(long)]
+    pub(crate) context: Option<String>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
 /// For people or for programs.

@@ -4,7 +4,9 @@ mod admin;
 mod args;
 mod artifacts;
 mod check;
+mod cluster;
 mod dev;
+mod doctor;
 mod inspect;
 mod planning;
 mod problem;
@@ -20,7 +22,7 @@ use clap::{CommandFactory, Parser};
 use args::{Cli, Command};
 
 /// Runs the command that the arguments name. The exit code is 0 if it did what was asked, 1 if not, and 2 if the
-/// arguments make no sense.
+/// arguments make no sense or `doctor` cannot look.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -30,6 +32,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Rollout(args) => rollout::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "penstock", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -16,8 +16,6 @@ use cluster::Target;
 ///
 /// When the cluster cannot be asked, or has no such deployment or revision.
 pub(crate) fn run(args: &RolloutArgs) -> anyhow::Result<ExitCode> {
-    // Two providers of cryptography may be linked in: without a choice TLS panics at its first use.
-    let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match &args.command {

@@ -68,6 +68,7 @@ fn every_command_has_help_with_an_example() {
         &["rollout", "history"],
         &["rollout", "status"],
         &["rollout", "undo"],
+        &["doctor"],
         &["completions"],
     ] {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
@@ -243,4 +244,13 @@ fn what_is_no_component_is_told() {
         "error: there is no file /nowhere/a.wasm: build the component, or correct the path in `image`\n"
     );
     assert_eq!(ran.code, Some(1));
+}
+
+#[test]
+fn a_doctor_without_a_cluster_says_so_with_a_code_of_its_own() {
+    let here = folder(&[]);
+    let ran = penstock(here.path(), &["doctor", "--kubeconfig", "missing.yaml"]);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("error: no cluster can be asked"), "{}", ran.err);
+    assert!(ran.out.is_empty(), "{}", ran.out);
 }

@@ -152,6 +152,7 @@ impl Host {
             linker,
             slots: Arc::new(Semaphore::new(config.engine.max_instances as usize)),
             all_slots: config.engine.max_instances as usize,
+            waiting: Arc::default(),
             heavy: Arc::new(HeavyRuntime::start()?),
             default_memory: (config.default_memory_mib as usize) << 20,
             scratch: ScratchSpace::take(&volumes).map_err(|source| HostError::Volumes { path: volumes, source })?,

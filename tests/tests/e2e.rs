@@ -9,6 +9,8 @@ mod autoscale;
 mod conformance;
 #[path = "e2e/credentials.rs"]
 mod credentials;
+#[path = "e2e/doctor.rs"]
+mod doctor;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/grpc.rs"]
@@ -29,6 +31,8 @@ mod spill;
 mod tls;
 #[path = "e2e/traffic.rs"]
 mod traffic;
+#[path = "e2e/zero.rs"]
+mod zero;
 
 use kube::ResourceExt as _;
 use penstock_tests::cluster::Cluster;

@@ -1,14 +1,10 @@
 //! A deployment in a cluster, and its revisions.
 
 use anyhow::{Context as _, bail};
-use kube::{
-    Api, Client, Config, ResourceExt as _,
-    api::ListParams,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use penstock_api::{WorkloadDeployment, WorkloadReplicaSet};
 
-use crate::args::RolloutArgs;
+use crate::{args::RolloutArgs, cluster};
 
 /// The annotation with a revision's number, as on ReplicaSets of apps/v1.
 const NUMBER: &str = "deployment.kubernetes.io/revision";
@@ -29,18 +25,8 @@ pub(crate) struct Revision {
 impl Target {
     pub(crate) async fn of(args: &RolloutArgs, deployment: &str) -> anyhow::Result<Self> {
         let name = name(deployment)?.to_owned();
-        let advice = "no cluster can be asked: set KUBECONFIG, or choose a context by --context";
-        // Without a kubeconfig it may run in a pod.
-        let config = match Kubeconfig::read() {
-            Ok(file) => {
-                let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-                Config::from_custom_kubeconfig(file, &options).await.context(advice)?
-            }
-            Err(_) if args.context.is_none() => Config::infer().await.context(advice)?,
-            Err(error) => return Err(error).context(advice),
-        };
-        let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context(advice)?;
+        let (client, of_context) = cluster::connect(None, args.context.as_deref()).await?;
+        let namespace = args.namespace.clone().unwrap_or(of_context);
         Ok(Self { name, namespace, client })
     }
 

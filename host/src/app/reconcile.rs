@@ -23,7 +23,7 @@ use penstock_router::{
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, sleep_until},
 };
 
 use super::{HostConfig, HostStatus, ListenerStatus, ShareState, ShareStatus, tables, tls::Secured};
@@ -40,6 +40,8 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const EVENTS: usize = 4096;
 /// How often the counters in the status are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How soon again while calls wait.
+const HURRY: Duration = Duration::from_millis(250);
 
 /// How long a new port stays closed at most for workloads behind it that still start. A host that comes back from its disk
 /// refuses connections until it can serve, so that clients and balancers go elsewhere, instead of answering 503.
@@ -156,6 +158,7 @@ impl Reconciler {
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drain = self.drain.clone();
         let mut events = Vec::new();
+        let (waiting, mut looked) = (self.services.waiting.clone(), Instant::now());
         loop {
             tokio::select! {
                 _ = drain.started() => break,
@@ -173,8 +176,11 @@ impl Reconciler {
                 }
                 Some(_) = self.serving.join_next() => {}
                 _ = refresh.tick() => self.tend(),
+                // Who scales should hear of it soon. If something else comes first, that looks too.
+                () = async { waiting.notified().await; sleep_until(looked + HURRY).await } => {}
             }
             self.report();
+            looked = Instant::now();
         }
         while self.serving.join_next().await.is_some() {}
     }

@@ -96,6 +96,11 @@ impl Outbox {
         self.reports.news(&self.status.borrow_and_update(), refused).map(up::Message::Report)
     }
 
+    /// Whether calls wait: then the numbers are told without delay.
+    fn waits(&self) -> bool {
+        self.status.borrow().shares.values().any(|share| share.queued > 0)
+    }
+
     /// The numbers. A change that has come in the meantime stays to be noticed.
     fn load(&mut self) -> Option<up::Message> {
         self.loads.look(&self.status.borrow()).map(up::Message::Load)
@@ -133,7 +138,10 @@ impl Stream<'_> {
                     Err(status) => return End::Failed(say(&status)),
                 },
                 changed = self.told.status.changed(), if !news => match changed {
-                    Ok(()) => news = true,
+                    Ok(()) => {
+                        news = true;
+                        load |= self.told.waits();
+                    }
                     Err(_) => return End::Failed("the host is gone".to_owned()),
                 },
                 _ = clock.tick(), if !load => load = true,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use penstock_api::snapshot::Capacity;
 use penstock_router::admit::{Admission, Limits};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::load;
 use crate::instance::Pool;
@@ -30,6 +30,8 @@ pub(crate) struct Room {
     /// The host's places for instances, and how many there are in all.
     slots: Arc<Semaphore>,
     all_slots: usize,
+    /// Told when a call begins to wait: somebody may want to know soon.
+    waiting: Arc<Notify>,
     units: Mutex<Units>,
 }
 
@@ -45,9 +47,13 @@ struct Units {
 }
 
 impl Room {
-    pub(crate) fn new(pools: Vec<(Arc<Pool>, u32)>, slots: Arc<Semaphore>, all_slots: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        pools: Vec<(Arc<Pool>, u32)>,
+        (slots, all_slots): (Arc<Semaphore>, usize),
+        waiting: Arc<Notify>,
+    ) -> Arc<Self> {
         let admission = Admission::new(Limits { concurrency: 0, ..Limits::default() });
-        let room = Arc::new(Self { admission, pools, slots, all_slots, units: Mutex::default() });
+        let room = Arc::new(Self { admission, pools, slots, all_slots, waiting, units: Mutex::default() });
         let weak = Arc::downgrade(&room);
         room.admission.when_waiting(move || {
             if let Some(room) = Weak::upgrade(&weak) {
@@ -75,6 +81,7 @@ impl Room {
 
     /// A call begins to wait.
     fn lend(&self) {
+        self.waiting.notify_one();
         // Whoever holds it makes room already.
         let Some(mut units) = self.units.try_lock() else { return };
         units.quiet = 0;

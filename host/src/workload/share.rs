@@ -13,7 +13,7 @@ use http::HeaderValue;
 use penstock_api::snapshot;
 use penstock_router::{Backend, BackendFuture, Body, CallContext, Error, admit::Admission};
 use thiserror::Error as ThisError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use wasmtime::{
     Engine,
     component::{Component, Linker, types::ComponentItem},
@@ -50,6 +50,8 @@ pub(crate) struct Services {
     pub(crate) slots: Arc<Semaphore>,
     /// How many there are.
     pub(crate) all_slots: usize,
+    /// Told when a call begins to wait.
+    pub(crate) waiting: Arc<Notify>,
     pub(crate) heavy: Arc<HeavyRuntime>,
     /// Bytes of memory for a component that names no limit.
     pub(crate) default_memory: usize,
@@ -219,7 +221,7 @@ impl Share {
             pools.push(pool.clone());
             answering.push((component.name.clone(), pool));
         }
-        let room = Room::new(sized, services.slots.clone(), services.all_slots);
+        let room = Room::new(sized, (services.slots.clone(), services.all_slots), services.waiting.clone());
         room.resize(spec.capacity, spec.replicas, spec.standby);
         let admission = room.admission().clone();
         let load = Load::new(admission.clone(), pools.clone());

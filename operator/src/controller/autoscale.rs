@@ -11,16 +11,18 @@ use std::{
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use penstock_api::WorkloadDeployment;
+use tokio::time::Instant;
 
 use super::{
     events_of,
-    lead::{Context, Lead, Wake},
+    lead::{Context, Lead, Wake, split},
     store::Changed,
     unit::present,
     write::{Action, Key, Kind},
 };
 use crate::{
     events::Weight,
+    hosts::ShareSignal,
     plan::{
         Name,
         autoscale::{Decision, Scaler},
@@ -30,6 +32,8 @@ use crate::{
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
+/// How soon again while calls wait.
+const HURRY: Duration = Duration::from_millis(250);
 
 /// Who scales what.
 #[derive(Default)]
@@ -45,6 +49,9 @@ pub(super) struct Autoscaling {
 #[derive(Default)]
 struct Scaled {
     scaler: Scaler,
+    looked: Option<Instant>,
+    /// What is said of the change that is being written.
+    note: Option<String>,
     told: Option<Autoscaled>,
 }
 
@@ -94,10 +101,26 @@ impl Lead {
         }
     }
 
+    /// Looks at once at those of which a host says that calls wait.
+    pub(super) fn hurry(&mut self, cx: &mut Context<'_>, signals: &[ShareSignal]) {
+        for signal in signals.iter().filter(|it| it.queued > 0) {
+            let Some((name, _)) = signal.share.rsplit_once('@') else { continue };
+            let name = split(name);
+            let lately = |it: &Scaled| it.looked.is_some_and(|it| cx.instant < it + HURRY);
+            if self.gathered
+                && self.autoscaling.scaled.get(&name).is_some_and(|it| !lately(it))
+                && let Some(deployment) = present(cx.stores, &name).cloned()
+            {
+                self.scale(cx, &name, &deployment);
+            }
+        }
+    }
+
     fn scale(&mut self, cx: &mut Context<'_>, name: &Name, deployment: &Arc<WorkloadDeployment>) {
         let Some(spec) = &deployment.spec.autoscaling else { return };
         let other = self.autoscaling.others.get(name).and_then(BTreeSet::first).cloned();
         let Some(scaled) = self.autoscaling.scaled.get_mut(name) else { return };
+        scaled.looked = Some(cx.instant);
         let problems = spec.problems(deployment.spec.scale_to_zero.unwrap_or(false));
         let key = Key::object(Kind::Scale, name);
         let said = if let Some((path, message)) = problems.first() {
@@ -112,7 +135,12 @@ impl Lead {
             let signals = cx.board.signals(name).unwrap_or_default();
             let decision = scaled.scaler.step(cx.board.now(), spec, current, &signals);
             if decision.desired != current {
-                rescale(cx, name, deployment, current, &decision, &self.settings.pod_name);
+                let Decision { desired, reason, explain, .. } = &decision;
+                tracing::info!(unit = %name, from = current, to = desired, ?reason, "scales: {explain}");
+                scaled.note = Some(format!("{current} replicas become {desired}: {explain}"));
+                cx.metrics.rescaled(*desired > current);
+                let action = Action::Scale { from: deployment.spec.replicas, to: *desired };
+                cx.writes.set(key.clone(), action, None);
             }
             Autoscaled::Active(decision.limited)
         };
@@ -126,26 +154,18 @@ impl Lead {
         }
     }
 
+    /// The number of replicas has been written.
+    pub(super) fn rescaled(&mut self, cx: &mut Context<'_>, name: &Name) {
+        let note = self.autoscaling.scaled.get_mut(name).and_then(|it| it.note.take());
+        if let (Some(note), Some(deployment)) = (note, present(cx.stores, name).cloned()) {
+            events_of::emit(cx, &*deployment, Weight::Normal, "SuccessfulRescale", &note, &self.settings.pod_name);
+        }
+    }
+
     /// What is to be said about a deployment's autoscaling, if it has any.
     pub(super) fn autoscaled(&self, name: &Name) -> Option<Autoscaled> {
         self.autoscaling.scaled.get(name).map(|it| it.told.clone().unwrap_or(Autoscaled::Active(None)))
     }
-}
-
-fn rescale(
-    cx: &mut Context<'_>,
-    name: &Name,
-    deployment: &WorkloadDeployment,
-    current: u32,
-    decision: &Decision,
-    instance: &str,
-) {
-    let Decision { desired, reason, explain, .. } = decision;
-    tracing::info!(unit = %name, from = current, to = desired, ?reason, "scales: {explain}");
-    let note = format!("{current} replicas become {desired}: {explain}");
-    events_of::emit(cx, deployment, Weight::Normal, "SuccessfulRescale", &note, instance);
-    cx.metrics.rescaled(*desired > current);
-    cx.writes.set(Key::object(Kind::Scale, name), Action::Scale { from: deployment.spec.replicas, to: *desired }, None);
 }
 
 /// The deployment that an autoscaler scales, if it is one.

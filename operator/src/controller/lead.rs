@@ -278,6 +278,7 @@ impl Lead {
             }
             HostEvent::Signals { host, machine, signals } => {
                 cx.board.heard(host.as_str(), &signals);
+                self.hurry(cx, &signals);
                 if self.fleet.loaded(&host, machine, signals) {
                     self.wake_peers(cx);
                 }
@@ -293,6 +294,7 @@ impl Lead {
         let ended = matches!(outcome, Outcome::Written(_) | Outcome::Deleted | Outcome::Missing);
         match key.kind {
             Kind::Slice if ended => self.slice_written(cx, &key.name),
+            Kind::Scale if matches!(outcome, Outcome::Written(_)) => self.rescaled(cx, &key.name),
             Kind::ReplicaSet | Kind::Workload if !key.status && ended => {
                 if let Some(unit) = self.unit_of(cx, key) {
                     self.mark_unit(&unit);

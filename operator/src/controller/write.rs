@@ -398,8 +398,9 @@ async fn send(client: &Client, key: &Key, action: Action) -> Result<Option<Writt
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_vec()),
         Action::Scale { from, to } => {
-            let mut patch = vec![serde_json::json!({ "op": "replace", "path": "/spec/replicas", "value": to })];
-            if let Some(from) = from {
+            let mut patch = vec![serde_json::json!({ "op": "add", "path": "/spec/replicas", "value": to })];
+            // A scale of 0 has no such field.
+            if let Some(from) = from.filter(|it| *it > 0) {
                 patch.insert(0, serde_json::json!({ "op": "test", "path": "/spec/replicas", "value": from }));
             }
             Request::builder()

@@ -42,6 +42,9 @@ const STABLE_WINDOW: Duration = Duration::from_secs(30);
 const PANIC_WINDOW: Duration = Duration::from_secs(3);
 /// How many times the replicas that there are the panic window must ask for.
 const PANIC_THRESHOLD: u32 = 2;
+/// Percent by which the panic window must ask for more to count: calls come in clusters, and what three seconds of them say is no more
+/// exact than that. The rest is left to the stable window.
+const SMALL: u64 = 10;
 /// How long a difference below the tolerance must last.
 const SETTLING: Duration = Duration::from_secs(60);
 /// Samples closer together than that are one.
@@ -276,7 +279,8 @@ impl Scaler {
     fn wanted(&mut self, step: &Step<'_>, stable: Option<&Demand<'_>>, fast: Option<&Demand<'_>>) -> Goal {
         let Step { now, current, .. } = *step;
         let asked = |it: Option<&Demand<'_>>| it.map_or(current, |it| step.beyond_tolerance(it.replicas));
-        let (slow, fast) = (asked(stable), asked(fast).max(current));
+        let large = |it: u32| u64::from(it) * 100 > u64::from(current) * (100 + SMALL);
+        let (slow, fast) = (asked(stable), Some(asked(fast)).filter(|it| large(*it)).unwrap_or(current));
         if fast > current && (self.pressed() || fast >= current.saturating_mul(PANIC_THRESHOLD)) {
             self.panic = Some(now);
         }

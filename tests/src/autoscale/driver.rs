@@ -124,7 +124,8 @@ impl Driver {
                 aim,
                 &format!(
                     "  - type: external\n    metricType: AverageValue\n    metadata:\n      scalerAddress: {SCALER}\n      \
-                     metricName: {SIGNAL}\n      targetValue: \"{each}\"\n"
+                     enableTLS: \"true\"\n      metricName: {SIGNAL}\n      targetValue: \"{each}\"\n    \
+                     authenticationRef: {{name: penstock, kind: ClusterTriggerAuthentication}}\n"
                 ),
             ),
             Self::Hpa => format!(

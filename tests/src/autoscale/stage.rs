@@ -15,7 +15,7 @@ use penstock_api::WorkloadDeployment;
 pub use self::watch::{Seen, Watch};
 use super::driver::{Aim, Driver};
 use crate::{
-    cluster::{Cluster, PATIENCE, condition},
+    cluster::{Cluster, PATIENCE, SYSTEM, condition},
     manifest::Workload,
 };
 
@@ -119,6 +119,15 @@ pub fn prepare(cluster: &Cluster, driver: Driver, addons: bool) -> Result<()> {
         ensure!(addons, "{driver}: KEDA is not there; install it first");
         cluster.script(&["addon", "keda"]).context("`tests/cluster/cluster build keda` makes its programs")?;
     }
+    if driver == Driver::KedaExternal && addons {
+        // KEDA reads what it is to trust from its own namespace.
+        let authority =
+            cluster.kubectl(["get", "configmap", "penstock-ca", "-n", SYSTEM, "-o", "jsonpath={.data.ca\\.crt}"])?;
+        let data = serde_json::json!({ "ca.crt": authority });
+        let map = serde_json::json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "penstock-ca" }, "data": data });
+        cluster.apply("keda", &map.to_string())?;
+        cluster.kubectl(["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/autoscaling/keda.yaml")])?;
+    }
     if driver == Driver::KedaPrometheus && !there(&["deployment", "prometheus", "-n", "monitoring"]) {
         ensure!(addons, "{driver}: there is no Prometheus in the namespace monitoring that knows the hosts");
         cluster.script(&["addon", "prometheus", METRICS, "8081"])?;
@@ -129,7 +138,7 @@ pub fn prepare(cluster: &Cluster, driver: Driver, addons: bool) -> Result<()> {
         let owner =
             cluster.kubectl(service).with_context(|| format!("{driver}: nobody serves external.metrics.k8s.io"))?;
         ensure!(
-            owner == crate::cluster::SYSTEM,
+            owner == SYSTEM,
             "{driver}: external.metrics.k8s.io is served from the namespace {owner:?}, not by Penstock; a cluster has one \
              such server, and KEDA brings its own"
         );

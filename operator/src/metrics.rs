@@ -87,6 +87,9 @@ struct DirectionLabels {
     direction: &'static str,
 }
 
+/// A family of numbers, one for each workload: name, help, and the number.
+type OfWorkload = (&'static str, &'static str, fn(&WorkloadSignals) -> f64);
+
 /// What workloads' hosts say of their load, as `spec.autoscaling` and external scalers see it.
 #[derive(Debug)]
 struct Workloads(Board);
@@ -94,7 +97,7 @@ struct Workloads(Board);
 impl Collector for Workloads {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let all = self.0.all();
-        let families: [(&str, &str, fn(&WorkloadSignals) -> f64); 10] = [
+        let families: [OfWorkload; 10] = [
             ("replicas", "Replicas that serve", |it| f64::from(it.replicas)),
             ("capacity", "Calls at once that these are good for", |it| it.capacity as f64),
             ("requests_per_second", "Calls that came in the last second", |it| Signal::RequestsPerSecond.of(it)),

@@ -199,6 +199,9 @@ mod tests {
             steps.push(it.lent);
         }
         assert_eq!(steps[..7], [6, 5, 4, 3, 2, 1, 1], "as far as the calls that run allow");
-        assert_eq!(it.looked_at(0).lent, 0);
+        for _ in 1..QUIET {
+            it = it.looked_at(0);
+        }
+        assert_eq!((it.lent, it.looked_at(0).lent), (1, 0));
     }
 }

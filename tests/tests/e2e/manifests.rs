@@ -173,10 +173,28 @@ async fn mistakes_are_refused_with_a_sentence() -> Result<()> {
             "replicas: 1\n  minReadySeconds: 700".into(),
             "make progressDeadlineSeconds (600 unless it says otherwise) larger",
         ),
+        scaled("{minReplicas: 3, maxReplicas: 2}", "maxReplicas is less than minReplicas"),
+        scaled("{minReplicas: 0, maxReplicas: 2}", "write `scaleToZero: true` beside `autoscaling`"),
+        scaled("{maxReplicas: 0}", "greater than or equal to 1"),
+        scaled(&external("cpu", "{type: AverageValue, averageValue: 1}"), "write one of requests_per_second"),
+        scaled(&external("queued", "{type: Value, value: 1}"), "the replicas share this metric"),
+        scaled(&external("utilization", "{type: AverageValue, averageValue: 1}"), "write `type: Value` and `value`"),
+        scaled(&external("queued", "{type: AverageValue, value: 1}"), "the number belongs to the type"),
+        scaled(&external("queued", "{type: AverageValue, averageValue: '0'}"), "spec.autoscaling"),
         ("name: app", format!("name: {}", "a".repeat(64)), "longer than 63 characters"),
         ("replicas: 1", "replicas: 1\n  zebra: 1".into(), "unknown field \"spec.zebra\""),
     ];
     refused(&cluster, TEMPLATE, &cases)
+}
+
+fn scaled<'s>(autoscaling: &str, sentence: &'s str) -> (&'static str, String, &'s str) {
+    ("replicas: 1", format!("replicas: 1\n  autoscaling: {autoscaling}"), sentence)
+}
+
+fn external(metric: &str, target: &str) -> String {
+    format!(
+        "{{maxReplicas: 2, metrics: [{{type: External, external: {{metric: {{name: {metric}}}, target: {target}}}}}]}}"
+    )
 }
 
 /// Each change to a manifest is refused with its sentence.

@@ -263,3 +263,46 @@ async fn an_instance_takes_fewer_calls_at_once_while_they_compute() {
         }
     }
 }
+
+/// Six calls of a replica that is good for one.
+async fn six_calls(host: &TestHost) -> Duration {
+    let began = tokio::time::Instant::now();
+    let replies = join_all((0..6).map(|_| host.get("/sleep?ms=400"))).await;
+    assert!(replies.iter().all(|it| it.status == 200), "{replies:?}");
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_is_lent_at_once_and_taken_back() {
+    let mut spec = kitchen("kitchen-p2");
+    spec.capacity.concurrency = 1;
+    let host = TestHost::start(vec![spec.clone()]).await;
+    let alone = six_calls(&host).await;
+    assert!(alone >= Duration::from_millis(2400), "one after another: {alone:?}");
+
+    spec.capacity.burst = 8;
+    let host = TestHost::start(vec![spec.clone()]).await;
+    // A busy machine lends nothing: then it is asked again.
+    let until = tokio::time::Instant::now() + support::PATIENCE;
+    let lent = loop {
+        let took = six_calls(&host).await;
+        if took < Duration::from_millis(1200) {
+            break took;
+        }
+        assert!(tokio::time::Instant::now() < until, "with room to lend they took {took:?}");
+    };
+    let status = counted(&host, |it| it.lent > 0).await;
+    println!("six calls: {alone:?} alone, {lent:?} with room lent: {}", status.lent);
+    assert_eq!((status.replicas, status.capacity, status.lent <= 5), (1, 1, true), "{status:?}");
+    counted(&host, |it| it.lent == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_standby_a_share_without_replicas_answers() {
+    let mut spec = kitchen("kitchen-p2");
+    (spec.replicas, spec.standby) = (0, true);
+    let host = TestHost::start(vec![spec]).await;
+    assert_eq!(host.get("/sleep?ms=1").await.status, 200);
+    let status = counted(&host, |it| it.served == 1).await;
+    assert_eq!((status.replicas, status.capacity, status.instances), (0, 0, 0), "nothing is kept for it: {status:?}");
+}

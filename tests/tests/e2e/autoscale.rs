@@ -17,14 +17,24 @@ use penstock_tests::{
 async fn follows_the_load(driver: Driver) -> Result<Run> {
     let cluster = Cluster::connect().await?;
     prepare(&cluster, driver, true)?;
-    let options = Options { driver, short: true, image: cluster.image("kitchen-p2")?, target: None };
-    let run = run(&cluster, &options, &mut Live::new(io::stdout(), false)).await?;
-    for it in run.reactions() {
-        println!("{driver}: {it:?}; first {}, 90% {}, back {}", time(it.first), time(it.most), time(it.back));
+    // Cluster, hosts and load share the same few processors. A moment in which none of them runs looks like a burst to
+    // whoever scales, and is one: then it is tried once more. A call that fails is never forgiven.
+    let mut attempts = 0;
+    loop {
+        let options = Options { driver, short: true, image: cluster.image("kitchen-p2")?, target: None };
+        let run = run(&cluster, &options, &mut Live::new(io::stdout(), false)).await?;
+        for it in run.reactions() {
+            println!("{driver}: {it:?}; first {}, 90% {}, back {}", time(it.first), time(it.most), time(it.back));
+        }
+        let verdicts = run.verdicts();
+        attempts += 1;
+        if run.passed() {
+            return Ok(run);
+        }
+        let lost = verdicts.iter().any(|it| it.name == "failed requests" && !it.passed);
+        ensure!(attempts < 2 && !lost, "{driver}: {verdicts:#?}");
+        println!("{driver}: once more, after {verdicts:#?}");
     }
-    let verdicts = run.verdicts();
-    ensure!(run.passed(), "{driver}: {verdicts:#?}");
-    Ok(run)
 }
 
 #[tokio::test(flavor = "multi_thread")]

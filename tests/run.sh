@@ -35,7 +35,7 @@ step "licences and duplicates" make --no-print-directory deny
 step "fuzz targets, ${FUZZ_SECONDS:=10} s each" make --no-print-directory fuzz FUZZ_SECONDS="$FUZZ_SECONDS"
 step "components rebuilt from source behave the same" make --no-print-directory guests
 step "the demonstration" make --no-print-directory demo
-step "the cluster's programs" bash -c 'tests/cluster/cluster down && tests/cluster/cluster deps >/dev/null && tests/cluster/cluster build && tests/cluster/cluster build keda'
+step "the cluster's programs" bash -c 'tests/cluster/cluster down && tests/cluster/cluster deps >/dev/null && tests/cluster/cluster build'
 step "the cluster is a real one" bash -c 'trap "tests/cluster/cluster down" EXIT; tests/cluster/cluster up --nodes 2 && tests/cluster/smoke/smoke.sh'
 step "scenarios on a cluster" tests/e2e.sh
 step "the demonstration on a cluster" make --no-print-directory demo-kubernetes

@@ -1,7 +1,7 @@
 //! TLS of the control stream. The certificate is replaced while connections live: those that are open keep the one they
 //! began with, and every new one gets the newest.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -14,22 +14,13 @@ use rustls::{
     sign::CertifiedKey,
 };
 use thiserror::Error;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
-};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuthorityError, Material};
-
-/// A client that does not get through the handshake in this time has gone, or is up to no good.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at once; the next connection waits. Each costs about a millisecond of CPU.
-const HANDSHAKES: usize = 256;
-/// After an error of the system, such as no descriptors left.
-const PAUSE: Duration = Duration::from_millis(50);
+use crate::accept;
 
 /// The certificate that new connections get, and what signs those of hosts.
 #[derive(Default)]
@@ -101,8 +92,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// Connections that are through their handshake. It happens beside the accept loop, so that a slow client keeps nobody
-/// waiting.
+/// Connections of hosts that are through their handshake.
 pub(super) fn accept(
     listener: TcpListener,
     certificates: Arc<Certificates>,
@@ -113,37 +103,6 @@ pub(super) fn accept(
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols.push(b"h2".to_vec());
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (sender, receiver) = mpsc::channel(HANDSHAKES);
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
-    tokio::spawn(async move {
-        loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = shutdown.cancelled() => return,
-            };
-            let (stream, client) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::debug!(%error, "a control connection was not accepted");
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            let (acceptor, sender) = (acceptor.clone(), sender.clone());
-            tokio::spawn(async move {
-                // Messages are written whole.
-                let _ = stream.set_nodelay(true);
-                match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    // The server is gone if nobody takes it.
-                    Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),
-                    Ok(Err(error)) => tracing::warn!(%client, %error, "a host's TLS handshake failed"),
-                    Err(_) => tracing::warn!(%client, "a host's TLS handshake took more than {HANDSHAKE:?}"),
-                }
-                drop(place);
-            });
-        }
-    });
-    Ok(ReceiverStream::new(receiver))
+    let config = Arc::new(config);
+    Ok(accept::accept(Arc::new(listener), move || Some(config.clone()), "the control stream", shutdown))
 }

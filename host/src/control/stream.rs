@@ -11,7 +11,7 @@ use penstock_api::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, timeout},
+    time::{Instant, MissedTickBehavior, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
@@ -23,6 +23,8 @@ use crate::HostStatus;
 const ANSWER: Duration = Duration::from_secs(20);
 /// How often load is looked at.
 const LOAD: Duration = Duration::from_secs(1);
+/// Numbers that would follow the last ones sooner wait for the next look.
+const HURRY: Duration = Duration::from_millis(200);
 
 /// Why a stream ended.
 pub(super) enum End {
@@ -96,11 +98,6 @@ impl Outbox {
         self.reports.news(&self.status.borrow_and_update(), refused).map(up::Message::Report)
     }
 
-    /// Whether calls wait: then the numbers are told without delay.
-    fn waits(&self) -> bool {
-        self.status.borrow().shares.values().any(|share| share.queued > 0)
-    }
-
     /// The numbers. A change that has come in the meantime stays to be noticed.
     fn load(&mut self) -> Option<up::Message> {
         self.loads.look(&self.status.borrow()).map(up::Message::Load)
@@ -117,6 +114,7 @@ impl Stream<'_> {
         let mut clock = tokio::time::interval(LOAD);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut news, mut load) = (true, false);
+        let mut told_at = Instant::now();
         // An operator that sends this host elsewhere takes no more reports; its last word may still be on the way.
         let mut listens = true;
         loop {
@@ -138,9 +136,11 @@ impl Stream<'_> {
                     Err(status) => return End::Failed(say(&status)),
                 },
                 changed = self.told.status.changed(), if !news => match changed {
+                    // Numbers go out as they are taken: rates are made of the time between two of them, so one that has lain here
+                    // for most of a second would count twice.
                     Ok(()) => {
                         news = true;
-                        load |= self.told.waits();
+                        load |= told_at.elapsed() >= HURRY;
                     }
                     Err(_) => return End::Failed("the host is gone".to_owned()),
                 },
@@ -154,7 +154,7 @@ impl Stream<'_> {
                     let message = if std::mem::take(&mut news) {
                         self.told.report(&self.refused)
                     } else {
-                        load = false;
+                        (load, told_at) = (false, Instant::now());
                         self.told.load()
                     };
                     if let Some(message) = message {

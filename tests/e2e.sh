@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts a real cluster, installs Penstock as deploy/ describes it, and runs a command in the cluster's network.
 # usage: e2e.sh [--keep] [--built] [--nodes N] [--release] [-- COMMAND...]   (default: the scenarios of tests/tests/e2e.rs)
-# Without a COMMAND, those with KEDA are left out: `tests/cluster/cluster build keda` takes its time first (make demo-autoscale).
+# Without a COMMAND, the demonstrations of autoscaling are left out: make demo-autoscale runs them, with KEDA too.
 # --keep leaves the cluster up; another run then only loads new images and goes on. --built takes the binaries that are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ $# -gt 0 ] || set -- cargo test --locked --offline --workspace --test e2e -- --ignored --test-threads 1 --nocapture --skip keda_
+[ $# -gt 0 ] || set -- cargo test --locked --offline --workspace --test e2e -- --ignored --test-threads 1 --nocapture --skip autoscale::
 
 flags=(); [ $profile = debug ] || flags=(--release)
 [ -n "$built" ] || cargo build --locked --workspace --all-targets "${flags[@]}"

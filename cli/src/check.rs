@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode};
 use serde::Serialize;
 
 use crate::{
-    args::{CheckArgs, Output},
+    args::CheckArgs,
     dev::{
         files,
         images::Images,
@@ -13,6 +13,7 @@ use crate::{
     },
     planning,
     problem::{Level, Problem},
+    show::show,
     term::{GOOD, paint},
 };
 
@@ -52,14 +53,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         warnings: count(Level::Warning),
         problems,
     };
-    let mut out = anstream::stdout().lock();
-    match args.output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut out, &findings)?;
-            writeln!(out)?;
-        }
-        Output::Table => people(&mut out, &findings)?,
-    }
+    show(args.output, &findings, |mut out| people(&mut out, &findings))?;
     Ok(if findings.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -16,8 +16,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    args::{DoctorArgs, Output},
+    args::DoctorArgs,
     problem::Level,
+    show::show,
     table::{Cell, Table},
     term::{BAD, DIM, GOOD, HEAD, PLAIN, WARN, paint},
 };
@@ -55,14 +56,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let findings = Findings::of(seen);
-    let mut out = anstream::stdout().lock();
-    match args.output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut out, &findings)?;
-            writeln!(out)?;
-        }
-        Output::Table => people(&mut out, &findings)?,
-    }
+    show(args.output, &findings, |mut out| people(&mut out, &findings))?;
     Ok(if findings.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -12,6 +12,7 @@ mod planning;
 mod problem;
 mod rollout;
 mod routes;
+mod show;
 mod table;
 mod term;
 

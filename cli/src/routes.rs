@@ -2,7 +2,7 @@
 
 mod explain;
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use crate::{
     admin::Admin,
     args::{Output, RoutesArgs, RoutesCommand},
     dev::expose::ADDRESS,
+    show::show,
     table::Table,
 };
 
@@ -49,28 +50,23 @@ pub(crate) fn run(args: &RoutesArgs) -> anyhow::Result<ExitCode> {
 
 async fn list(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
     let rows: Vec<Row> = admin.get("/v1/routes").await?;
-    let mut out = anstream::stdout().lock();
-    match output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut out, &rows)?;
-            writeln!(out)?;
+    show(output, &rows, |out| {
+        if rows.is_empty() {
+            return writeln!(out, "There are no routes.");
         }
-        Output::Table if rows.is_empty() => writeln!(out, "There are no routes.")?,
-        Output::Table => {
-            let mut table = Table::new(&["LISTENER", "HOST", "MATCH", "ROUTE", "RULE", "BACKENDS"]);
-            for row in &rows {
-                table.row([
-                    row.listener.as_str().into(),
-                    row.host.as_str().into(),
-                    readable(&row.matches).into(),
-                    row.route.as_str().into(),
-                    row.rule.to_string().into(),
-                    backends(&row.backends).into(),
-                ]);
-            }
-            write!(out, "{table}")?;
+        let mut table = Table::new(&["LISTENER", "HOST", "MATCH", "ROUTE", "RULE", "BACKENDS"]);
+        for row in &rows {
+            table.row([
+                row.listener.as_str().into(),
+                row.host.as_str().into(),
+                readable(&row.matches).into(),
+                row.route.as_str().into(),
+                row.rule.to_string().into(),
+                backends(&row.backends).into(),
+            ]);
         }
-    }
+        write!(out, "{table}")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

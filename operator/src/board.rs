@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     hosts::ShareSignal,
-    plan::Name,
+    plan::{Name, names},
     scaler::Source,
     signals::{Counters, Samples, WorkloadSignals},
 };
@@ -149,19 +149,7 @@ impl Source for Board {
 
 /// A share's workload, its id and its counters; none if the id is not `namespace/name@revision`.
 fn counted(it: &ShareSignal) -> Option<(Name, &str, Counters)> {
-    let (deployment, _) = it.share.rsplit_once('@')?;
-    let (namespace, name) = deployment.split_once('/')?;
-    let counters = Counters {
-        capacity: it.capacity,
-        in_flight: it.in_flight,
-        queued: it.queued,
-        admitted: it.admitted,
-        shed: it.shed,
-        waited_ms: it.waited_ms,
-        served: it.served,
-        served_ms: it.served_ms,
-    };
-    Some((Name::new(namespace, name), &it.share, counters))
+    Some((names::deployment_of(&it.share)?, &it.share, it.counters))
 }
 
 #[cfg(test)]
@@ -175,8 +163,8 @@ mod tests {
         assert!(!board.leads());
         board.lead(true);
         board.serving(&name, 2);
-        let signal =
-            |share: &str| ShareSignal { share: share.into(), capacity: 10, in_flight: 4, ..Default::default() };
+        let counters = Counters { capacity: 10, in_flight: 4, ..Counters::default() };
+        let signal = |share: &str| ShareSignal { share: share.into(), counters, ..ShareSignal::default() };
         let before = *board.changes().borrow();
         board.heard("h", &[signal("default/app@r1"), signal("default/other@r1"), signal("no name")]);
         assert!(*board.changes().borrow() > before);

@@ -16,6 +16,8 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use bytes::Bytes;
 
+use crate::signals::Counters;
+
 pub use self::{
     authority::{Authority, AuthorityError, Material, Renewal},
     hub::Hosts,
@@ -97,24 +99,10 @@ pub enum HostEvent {
 pub struct ShareSignal {
     /// The share's id in the snapshot.
     pub share: String,
-    /// Calls at once that it is good for.
-    pub capacity: u64,
-    /// Calls running.
-    pub in_flight: u64,
-    /// Calls waiting.
-    pub queued: u64,
-    /// Calls admitted since the share started.
-    pub admitted: u64,
-    /// Calls refused since the share started.
-    pub shed: u64,
-    /// Milliseconds that admitted calls have waited since the share started, all together.
-    pub waited_ms: u64,
+    /// What has been counted since the share started, and what there is now.
+    pub counters: Counters,
     /// CPU milliseconds of all calls since the share started.
     pub cpu_ms: u64,
-    /// Calls whose answer has ended since the share started.
-    pub served: u64,
-    /// Milliseconds that these took from their arrival on, all together.
-    pub served_ms: u64,
     /// Replicas' worth of room that the host lends it.
     pub lent: u32,
 }

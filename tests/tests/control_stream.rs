@@ -80,7 +80,7 @@ async fn load_is_told_when_it_changes() {
     loop {
         if let HostEvent::Signals { machine, signals, .. } = server.event().await {
             assert!(machine.memory_total > 0 && machine.memory_free > 0, "{machine:?}");
-            if signals.iter().any(|signal| signal.share == "ns/a@1" && signal.in_flight == 7) {
+            if signals.iter().any(|signal| signal.share == "ns/a@1" && signal.counters.in_flight == 7) {
                 break;
             }
         }

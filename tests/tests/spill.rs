@@ -172,7 +172,7 @@ fn tell(hosts: &Hosts, snapshots: &BTreeMap<HostId, Arc<Snapshot>>, known: &BTre
             shares: vec![PeerShare {
                 id: SHARE.to_owned(),
                 capacity: snapshots[id].shares[0].replicas.into(),
-                in_flight: it.signal.in_flight + it.signal.queued,
+                in_flight: it.signal.counters.in_flight + it.signal.counters.queued,
             }],
         })
         .collect();

@@ -1,6 +1,6 @@
 //! `penstock routes explain`: the winner, and what became of the others.
 
-use std::{collections::BTreeMap, fmt, io::Write, process::ExitCode};
+use std::{collections::BTreeMap, fmt, process::ExitCode};
 
 use anyhow::{Context, bail};
 use form_urlencoded::Serializer;
@@ -13,6 +13,7 @@ use super::readable;
 use crate::{
     admin::Admin,
     args::{ExplainArgs, Output},
+    show::show,
     table::{Cell, Table},
     term::{BAD, DIM, GOOD, paint},
 };
@@ -63,14 +64,7 @@ pub(super) async fn run(admin: &Admin, args: &ExplainArgs, output: Output) -> an
     let Some(answer) = answers.first() else {
         bail!("there is no listener {listener}: `penstock routes` lists those there are");
     };
-    let mut out = anstream::stdout().lock();
-    match output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut out, answer)?;
-            writeln!(out)?;
-        }
-        Output::Table => write!(out, "{answer}")?,
-    }
+    show(output, answer, |out| write!(out, "{answer}"))?;
     Ok(if answer.winner.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -67,6 +67,10 @@ impl Room {
         &self.admission
     }
 
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.iter().map(|(pool, _)| pool)
+    }
+
     /// Units that are lent now.
     pub(crate) fn lent(&self) -> u32 {
         self.units.lock().lent
@@ -151,7 +155,8 @@ impl Units {
     }
 }
 
-fn times(each: u32, units: u32) -> usize {
+/// What so many units are good for.
+pub(super) fn times(each: u32, units: u32) -> usize {
     usize::try_from(u64::from(each) * u64::from(units)).unwrap_or(usize::MAX)
 }
 

@@ -23,7 +23,7 @@ use wasmtime_wasi_http::{p2, p3};
 
 use super::{
     graph::{self, LinkError, Node},
-    lend::Room,
+    lend::{Room, times},
     link,
     load::Load,
     scratch::{Scratch, ScratchSpace},
@@ -112,7 +112,6 @@ pub(crate) struct Share {
     room: Arc<Room>,
     /// Whole-request deadline of calls whose route names none.
     pub(crate) request_timeout: Duration,
-    pools: Vec<Arc<Pool>>,
     /// Of all components, those without a pool among them.
     usages: Vec<Arc<Usage>>,
     spill: Option<Arc<Spill>>,
@@ -200,11 +199,11 @@ impl Share {
         let templates =
             Templates { spec, services, components: &components, volumes: &volumes, usages: &usages }.build()?;
         let (name, id): (Arc<str>, Arc<str>) = (spec.deployment.as_str().into(), spec.id.as_str().into());
-        let (mut answering, mut pools, mut sized) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut answering, mut pools) = (Vec::new(), Vec::new());
         for (component, template) in spec.components.iter().zip(templates) {
             let Some(template) = template else { continue };
             let per_replica = component.pool_size.unwrap_or(0);
-            let keep = keep(per_replica, spec.replicas);
+            let keep = times(per_replica, spec.replicas);
             let memory = template.options.memory_limit;
             let options = PoolOptions {
                 keep,
@@ -217,14 +216,13 @@ impl Share {
             };
             let pool = Pool::new(template, options);
             pool.warm().await.map_err(|error| StartError::Instance(error.detail))?;
-            sized.push((pool.clone(), per_replica));
-            pools.push(pool.clone());
+            pools.push((pool.clone(), per_replica));
             answering.push((component.name.clone(), pool));
         }
-        let room = Room::new(sized, (services.slots.clone(), services.all_slots), services.waiting.clone());
+        let room = Room::new(pools, (services.slots.clone(), services.all_slots), services.waiting.clone());
         room.resize(spec.capacity, spec.replicas, spec.standby);
         let admission = room.admission().clone();
-        let load = Load::new(admission.clone(), pools.clone());
+        let load = Load::new(admission.clone(), room.pools().cloned().collect());
         let passing = services.peers.as_ref().map(|peers| peers.passing(&spec.id));
         let spill = passing.map(|passing| Arc::new(Spill { passing, on: AtomicBool::new(spec.capacity.spill) }));
         let handlers = answering.into_iter().map(|(component, pool)| {
@@ -237,7 +235,6 @@ impl Share {
             admission,
             room,
             request_timeout,
-            pools,
             usages,
             spill,
             _components: components,
@@ -286,7 +283,7 @@ impl Share {
         let spill = self.spill.as_ref().map(|it| it.passing.status()).unwrap_or_default();
         let used = self.usages.iter().map(|usage| usage.read()).sum();
         let none = ShareStats { spill, used, ..ShareStats::default() };
-        self.pools.iter().map(|pool| pool.stats()).fold(none, |sum, pool| ShareStats {
+        self.room.pools().map(|pool| pool.stats()).fold(none, |sum, pool| ShareStats {
             idle: sum.idle + pool.idle,
             alive: sum.alive + pool.alive,
             started: sum.started + pool.started,
@@ -301,19 +298,15 @@ impl Share {
     /// Now and then: keeps its pools as they should be.
     pub(crate) fn tend(&self) {
         self.room.tend();
-        for pool in &self.pools {
+        for pool in self.room.pools() {
             pool.tend();
         }
     }
 
     /// What is wrong although it is ready, while it is.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.pools.iter().find_map(|pool| pool.trouble())
+        self.room.pools().find_map(|pool| pool.trouble())
     }
-}
-
-fn keep(per_replica: u32, replicas: u32) -> usize {
-    usize::try_from(u64::from(per_replica) * u64::from(replicas)).unwrap_or(usize::MAX)
 }
 
 async fn fetch(spec: &snapshot::Share, services: &Services) -> Result<Vec<Arc<Compiled>>, StartError> {

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use super::{
     events_of,
-    lead::{Context, Lead, Wake, split},
+    lead::{Context, Lead, Wake},
     store::Changed,
-    unit::present,
+    unit::{exchange, present},
     write::{Action, Key, Kind},
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     plan::{
         Name,
         autoscale::{Decision, Scaler},
+        names,
         status::Autoscaled,
     },
 };
@@ -72,18 +73,8 @@ impl Lead {
 
     /// A HorizontalPodAutoscaler is another now.
     pub(super) fn autoscaler_changed(&mut self, changed: &Changed<HorizontalPodAutoscaler>) {
-        let others = &mut self.autoscaling.others;
-        if let Some(before) = changed.old.as_ref().and_then(target)
-            && let Some(names) = others.get_mut(&before)
-        {
-            names.remove(&changed.name);
-            if names.is_empty() {
-                others.remove(&before);
-            }
-        }
-        if let Some(now) = changed.new.as_ref().and_then(target) {
-            others.entry(now).or_default().insert(changed.name.clone());
-        }
+        let targets = |it: &Option<Arc<HorizontalPodAutoscaler>>| it.as_ref().and_then(target).into_iter().collect();
+        exchange(&mut self.autoscaling.others, &changed.name, &targets(&changed.old), &targets(&changed.new));
     }
 
     /// Looks at all of them.
@@ -103,9 +94,8 @@ impl Lead {
 
     /// Looks at once at those of which a host says that calls wait.
     pub(super) fn hurry(&mut self, cx: &mut Context<'_>, signals: &[ShareSignal]) {
-        for signal in signals.iter().filter(|it| it.queued > 0) {
-            let Some((name, _)) = signal.share.rsplit_once('@') else { continue };
-            let name = split(name);
+        for signal in signals.iter().filter(|it| it.counters.queued > 0) {
+            let Some(name) = names::deployment_of(&signal.share) else { continue };
             let lately = |it: &Scaled| it.looked.is_some_and(|it| cx.instant < it + HURRY);
             if self.gathered
                 && self.autoscaling.scaled.get(&name).is_some_and(|it| !lately(it))

@@ -145,7 +145,7 @@ impl Fleet {
         let mut any = false;
         for signal in signals.into_iter().filter(|it| record.spilling.contains_key(&it.share)) {
             any = true;
-            record.loads.insert(signal.share, signal.in_flight + signal.queued);
+            record.loads.insert(signal.share, signal.counters.in_flight + signal.counters.queued);
         }
         any
     }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     hosts::{Hello, Report},
-    plan::{HostId, HostState, Name, asks_the_same, drain::Leaving, snapshot_for, status},
+    plan::{HostId, HostState, Name, asks_the_same, drain::Leaving, names, snapshot_for, status},
 };
 
 /// How often numbers in a host's status may be written.
@@ -137,7 +137,7 @@ impl Lead {
         let Some(record) = self.fleet.get_mut(id) else { return };
         let before = record.report.replace(report.clone());
         let mut units: BTreeSet<Name> = match &before {
-            Some(_) => changed.iter().filter_map(|it| it.split_once('@')).map(|it| split(it.0)).collect(),
+            Some(_) => changed.iter().filter_map(|it| names::deployment_of(it)).collect(),
             // Until now the Workloads' statuses counted.
             None => record.shares.iter().map(|it| it.0.clone()).collect(),
         };
@@ -211,8 +211,7 @@ impl Lead {
         let empty = Snapshot::default();
         let before = before.unwrap_or(&empty);
         let changed = changed(&by_id(&before.shares), &by_id(&after.shares));
-        let mut names: BTreeSet<Name> =
-            changed.iter().filter_map(|it| it.split_once('@')).map(|it| split(it.0)).collect();
+        let mut names: BTreeSet<Name> = changed.iter().filter_map(|it| names::deployment_of(it)).collect();
         for listener in self::changed(&by_name(&before.listeners), &by_name(&after.listeners)) {
             let Some(table) = service_of(listener).and_then(|it| self.tables.service(&it)) else { continue };
             names.extend(table.deployments.iter().map(|it| split(it)));

@@ -813,7 +813,7 @@ fn orphan(name: &Name, set: &WorkloadReplicaSet) -> WorkloadDeployment {
 }
 
 /// Takes a name out of an index where it was, and puts it in where it is.
-fn exchange<K: Clone + Ord + std::hash::Hash>(
+pub(super) fn exchange<K: Clone + Ord + std::hash::Hash>(
     index: &mut std::collections::HashMap<K, BTreeSet<Name>>,
     name: &Name,
     before: &BTreeSet<K>,

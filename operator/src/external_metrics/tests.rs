@@ -105,15 +105,7 @@ const RPS: &str =
     "/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/requests_per_second?labelSelector=workload%3Dapi";
 
 fn busy() -> WorkloadSignals {
-    WorkloadSignals {
-        replicas: 4,
-        capacity: 40,
-        in_flight: 28,
-        queued: 4,
-        requests_per_second: 12.5,
-        latency: 0.25,
-        ..WorkloadSignals::default()
-    }
+    WorkloadSignals { latency: 0.25, ..crate::scaler::tests::busy() }
 }
 
 fn fake() -> Arc<Fake> {

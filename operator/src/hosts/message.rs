@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use penstock_api::control::{self, share_report::State};
 
+use crate::signals::Counters;
+
 use super::{Hello, Identity, ListenerReport, MachineSignal, Report, ShareReport, ShareSignal, ShareState};
 
 /// Who it is by its token, and what it says of itself.
@@ -64,15 +66,17 @@ pub(super) fn signals(load: control::Load) -> (MachineSignal, Vec<ShareSignal>) 
         MachineSignal { cpu_percent: load.cpu_percent, memory_total: load.memory_total, memory_free: load.memory_free };
     let shares = load.shares.into_iter().map(|share| ShareSignal {
         share: share.id,
-        capacity: share.capacity,
-        in_flight: share.in_flight,
-        queued: share.queued,
-        admitted: share.admitted,
-        shed: share.shed,
-        waited_ms: share.waited_ms,
+        counters: Counters {
+            capacity: share.capacity,
+            in_flight: share.in_flight,
+            queued: share.queued,
+            admitted: share.admitted,
+            shed: share.shed,
+            waited_ms: share.waited_ms,
+            served: share.served,
+            served_ms: share.served_ms,
+        },
         cpu_ms: share.cpu_ms,
-        served: share.served,
-        served_ms: share.served_ms,
         lent: share.lent,
     });
     (machine, shares.collect())

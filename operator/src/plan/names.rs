@@ -30,6 +30,14 @@ pub fn share_id(deployment: &Name, revision: &str) -> String {
     format!("{deployment}@{revision}")
 }
 
+/// The deployment that a [`share_id`] is of; none if it is no such id.
+#[must_use]
+pub fn deployment_of(share_id: &str) -> Option<Name> {
+    let (deployment, _) = share_id.split_once('@')?;
+    let (namespace, name) = deployment.split_once('/')?;
+    Some(Name::new(namespace, name))
+}
+
 /// What `/scale` shows as selector: not empty, of this deployment alone, and matched by no pod.
 #[must_use]
 pub fn scale_selector(deployment: &Name) -> String {

@@ -135,7 +135,7 @@ fn asks(namespace: &str, metadata: Metadata<'_>) -> ScaledObjectRef {
     ScaledObjectRef { name: "api".into(), namespace: namespace.into(), scaler_metadata }
 }
 
-fn busy() -> WorkloadSignals {
+pub(crate) fn busy() -> WorkloadSignals {
     WorkloadSignals {
         replicas: 4,
         capacity: 40,

@@ -41,16 +41,7 @@ mod tests {
     use super::*;
 
     fn busy() -> WorkloadSignals {
-        WorkloadSignals {
-            replicas: 4,
-            capacity: 40,
-            in_flight: 28,
-            queued: 4,
-            requests_per_second: 12.5,
-            shed_per_second: 0.25,
-            queue_wait: 0.05,
-            latency: 0.2,
-        }
+        WorkloadSignals { shed_per_second: 0.25, queue_wait: 0.05, ..crate::scaler::tests::busy() }
     }
 
     #[test]
